@@ -1,0 +1,84 @@
+"""A realtime chat and messaging server in one aiohttp application.
+
+What is exported here is the public interface: extensions are written against it, applications embed
+with it. Everything else may change.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from chatserver.context import Context, Handshake, Hub, Outcome, Published
+from chatserver.errors import (
+    ActionError,
+    ChatError,
+    CloseCode,
+    ConfigError,
+    Disconnect,
+    ErrorCode,
+    Refused,
+)
+from chatserver.extension import NoConfig, action
+from chatserver.middleware import ConnectNext, MessageNext, Middleware
+from chatserver.names import clean_name
+from chatserver.pending import Pending
+from chatserver.plugin import Plugin
+from chatserver.rights import EVERYWHERE, Grant, Right, Rights
+from chatserver.session import Identity, Reply, Session, State, StateKey, User
+
+if TYPE_CHECKING:
+    from chatserver.app import CHAT, create_app, setup
+    from chatserver.chat import Chat
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CHAT",
+    "EVERYWHERE",
+    "ActionError",
+    "Chat",
+    "ChatError",
+    "CloseCode",
+    "ConfigError",
+    "ConnectNext",
+    "Context",
+    "Disconnect",
+    "ErrorCode",
+    "Grant",
+    "Handshake",
+    "Hub",
+    "Identity",
+    "MessageNext",
+    "Middleware",
+    "NoConfig",
+    "Outcome",
+    "Pending",
+    "Plugin",
+    "Published",
+    "Refused",
+    "Reply",
+    "Right",
+    "Rights",
+    "Session",
+    "State",
+    "StateKey",
+    "User",
+    "__version__",
+    "action",
+    "clean_name",
+    "create_app",
+    "setup",
+]
+
+_LAZY = {
+    "CHAT": "chatserver.app",
+    "Chat": "chatserver.chat",
+    "create_app": "chatserver.app",
+    "setup": "chatserver.app",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs aiohttp only when it is asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'chatserver' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

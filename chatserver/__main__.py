@@ -1,0 +1,7 @@
+"""Let ``python -m chatserver`` run the command line."""
+
+import sys
+
+from chatserver.cli import main
+
+sys.exit(main())

@@ -1,0 +1,59 @@
+"""Settle outcomes that are still on their way, in the order the messages came."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from chatserver.envelope import Envelope
+from chatserver.pending import Pending
+from chatserver.session import Reply
+
+Settle = Callable[[Envelope, Pending[Reply | None]], None]
+"""Answer one message with an outcome that is there."""
+
+
+class Acknowledgements:
+    """Queue the outcomes of one connection; the first unfinished one holds back the later ones.
+
+    Args:
+        settle: Answers a message.
+        most: Outcomes that may be on their way; reading stops until one is settled.
+    """
+
+    __slots__ = ("_most", "_queue", "_room", "_settle")
+
+    def __init__(self, settle: Settle, most: int) -> None:
+        self._settle = settle
+        self._most = most
+        self._queue: deque[tuple[Envelope, Pending[Reply | None]]] = deque()
+        self._room = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def full(self) -> bool:
+        """Whether as many outcomes are on their way as may be."""
+        return len(self._queue) >= self._most
+
+    def add(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+        """Queue an outcome; it is settled as soon as all before it are."""
+        self._queue.append((envelope, outcome))
+        outcome.when_done(self._advance)
+
+    async def room(self) -> None:
+        """Wait until another outcome may be added."""
+        while self.full:
+            self._room.clear()
+            await self._room.wait()
+
+    async def empty(self) -> None:
+        """Wait until all outcomes are settled."""
+        while self._queue:
+            self._room.clear()
+            await self._room.wait()
+
+    def _advance(self) -> None:
+        while self._queue and self._queue[0][1].is_done:
+            self._settle(*self._queue.popleft())
+        self._room.set()

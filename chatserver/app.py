@@ -1,0 +1,140 @@
+"""Serve a chat with aiohttp: as an application of its own, or inside somebody else's."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from chatserver.chat import Chat
+from chatserver.config import Config
+from chatserver.config.load import Settings, settings_of
+from chatserver.endpoint import Identify, wants_upgrade
+from chatserver.errors import ConfigError
+from chatserver.middleware import Middleware
+from chatserver.plugin import Plugin
+from chatserver.web.health import health_routes
+from chatserver.web.metrics import metrics_routes
+from chatserver.web.pages import Pages
+
+CHAT: Final = web.AppKey("chatserver.CHAT", Chat)
+"""Where an application finds its chat: ``request.app[chatserver.CHAT]``."""
+
+Source = Settings | Config | Mapping[str, object] | str | Path | None
+"""A configuration: a file, plain data, typed sections, or None for the defaults."""
+
+
+def create_app(
+    config: Source = None,
+    *,
+    identity: Identify | None = None,
+    plugins: Sequence[Plugin[object]] = (),
+    middlewares: Sequence[Middleware[object]] = (),
+) -> web.Application:
+    """Make an application that serves the chat, its page, health checks and metrics.
+
+    Args:
+        config: The configuration.
+        identity: Says who a request comes from, before the upgrade; None makes it a guest's.
+        plugins: Plugin instances added to the configured ones.
+        middlewares: Middleware instances placed inside the configured ones.
+
+    Raises:
+        ConfigError: Anything that would keep it from working.
+    """
+    app = web.Application()
+    setup(
+        app,
+        config,
+        prefix="",
+        identity=identity,
+        pages=True,
+        metrics=True,
+        plugins=plugins,
+        middlewares=middlewares,
+    )
+    app.add_routes(health_routes(app[CHAT]))
+    return app
+
+
+def setup(
+    app: web.Application,
+    config: Source = None,
+    *,
+    prefix: str = "/chat",
+    identity: Identify | None = None,
+    key: web.AppKey[Chat] = CHAT,
+    pages: bool = False,
+    metrics: bool = False,
+    plugins: Sequence[Plugin[object]] = (),
+    middlewares: Sequence[Middleware[object]] = (),
+) -> Chat:
+    """Add a chat to an application; it starts, drains and ends with it.
+
+    Serves `prefix`, `prefix` + ``/`` and `prefix` + ``/ws``. An application that wants every
+    message it has accepted to be acknowledged calls ``await chat.drain()`` before it shuts down.
+
+    Args:
+        app: The application, not yet running.
+        config: The configuration; its `server` section's addresses are not used.
+        prefix: Where the chat is mounted; an empty one mounts it at the root.
+        identity: Says who a request comes from, before the upgrade; None makes it a guest's.
+        key: Where the application keeps the chat; a second chat needs a key of its own.
+        pages: Whether to serve the chat page at the prefix.
+        metrics: Whether to serve ``/metrics`` below the prefix.
+        plugins: Plugin instances added to the configured ones.
+        middlewares: Middleware instances placed inside the configured ones.
+
+    Raises:
+        ConfigError: Anything that would keep it from working, such as a route already taken.
+    """
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise ConfigError(f"the prefix {prefix!r} must begin with a slash and not end with one")
+    if key in app:
+        raise ConfigError(f"this application has a chat under {key} already; give another `key`")
+    settings = settings_of(config)
+    chat = Chat(settings, plugins=plugins, middlewares=middlewares, identify=identity)
+    app[key] = chat
+    page = Pages(app, key, prefix) if pages else None
+
+    async def root(request: web.Request) -> web.StreamResponse:
+        if page is None or wants_upgrade(request):
+            return await chat.endpoint.handle(request)
+        return page.chat(request)
+
+    paths = [prefix, f"{prefix}/", f"{prefix}/ws"] if prefix else ["/", "/ws"]
+    _check_free(app, paths)
+    app.router.add_get(paths[-1], chat.endpoint.handle)
+    for path in paths[:-1]:
+        app.router.add_get(path, root)
+    if page is not None:
+        app.add_routes(page.routes())
+    if metrics:
+        app.add_routes(metrics_routes(chat, prefix))
+    for plugin in chat.plugins:
+        app.add_routes([_below(prefix, route) for route in plugin.routes()])
+
+    async def lifespan(_: web.Application) -> AsyncIterator[None]:
+        await chat.startup()
+        yield
+        await chat.cleanup()
+
+    async def drain(_: web.Application) -> None:
+        await chat.drain()
+
+    app.cleanup_ctx.append(lifespan)
+    app.on_shutdown.append(drain)
+    return chat
+
+
+def _check_free(app: web.Application, paths: Sequence[str]) -> None:
+    taken = {resource.canonical for resource in app.router.resources()}
+    for path in paths:
+        if path in taken:
+            raise ConfigError(f"the route {path} is taken already; give another `prefix`")
+
+
+def _below(prefix: str, route: web.AbstractRouteDef) -> web.AbstractRouteDef:
+    if not isinstance(route, web.RouteDef):
+        raise ConfigError(f"a plugin's route must be a web.RouteDef, not {route!r}")
+    return web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs)

@@ -1,0 +1,67 @@
+"""Define the broker: who orders, stores and carries publications.
+
+Publishing is one step per room: next offset, append, deliver. Where a room keeps its history, the
+append is committed before anybody is told (commit, then acknowledge, then broadcast), and what
+comes back is a `Pending` that the connection settles in order. Implementations stand beside this
+file and are found through the entry-point group ``chatserver.brokers``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from chatserver.context import Published
+from chatserver.pending import Pending
+from chatserver.positions import Position
+
+
+class Publication(Struct, frozen=True):
+    """Hold one event on its way to a room.
+
+    Attributes:
+        room: The room's name.
+        body: The event as a JSON object, encoded once, without a position.
+        timestamp: The event's own timestamp, RFC 3339.
+        user: The author's user id, or None for the server's own events.
+        cid: The author's id for the message; together with `user` and `room` it makes a retry safe.
+        ephemeral: Never stored; members that read slowly may miss it.
+    """
+
+    room: str
+    body: bytes
+    timestamp: str
+    user: str | None = None
+    cid: str | None = None
+    ephemeral: bool = False
+
+
+Deliver = Callable[[Publication, Position | None], None]
+"""Hand a publication to this process's members; called in the order of the room."""
+
+
+class Broker(ABC):
+    """Order, store and carry the publications of rooms."""
+
+    async def startup(self, deliver: Deliver) -> None:
+        """Begin; publications of subscribed rooms go to `deliver` from now on."""
+        self.deliver = deliver
+
+    async def cleanup(self) -> None:
+        """Settle what is pending and stop."""
+        return
+
+    @abstractmethod
+    def publish(self, publication: Publication) -> Pending[Published]:
+        """Give a publication its place in the room; synchronous, so that order is call order.
+
+        The outcome raises `ActionError` (``unavailable``, ``conflict``) where it was not published.
+        """
+
+    @abstractmethod
+    def subscribe(self, room: str) -> None:
+        """Begin to deliver a room: it has a member here now."""
+
+    @abstractmethod
+    def unsubscribe(self, room: str) -> None:
+        """Stop delivering a room: its last member here is gone."""

@@ -1,0 +1,26 @@
+"""Carry publications within one process and keep none of them."""
+
+from chatserver.broker import Broker, Publication
+from chatserver.context import Published
+from chatserver.pending import Pending
+
+
+class MemoryBroker(Broker):
+    """Deliver at once; rooms have no history, so publications have no position."""
+
+    def __init__(self) -> None:
+        self._rooms: set[str] = set()
+
+    def publish(self, publication: Publication) -> Pending[Published]:
+        """Deliver to the members of this process."""
+        if publication.room in self._rooms:
+            self.deliver(publication, None)
+        return Pending.done(Published(publication.room, publication.timestamp))
+
+    def subscribe(self, room: str) -> None:
+        """Begin to deliver a room."""
+        self._rooms.add(room)
+
+    def unsubscribe(self, room: str) -> None:
+        """Stop delivering a room."""
+        self._rooms.discard(room)

@@ -1,0 +1,97 @@
+"""Limit rates with token buckets."""
+
+from collections.abc import Sequence
+from typing import Final
+
+_TOLERANCE: Final = 1e-6
+"""Seconds forgiven, so that whoever waits exactly as told is never refused by a rounding error."""
+
+
+class Bucket:
+    """Hold tokens that come back at a steady rate; a full one grants a burst.
+
+    What is stored is the time at which the bucket will be full again, which says the same as a
+    count of tokens and needs no refill (the generic cell rate algorithm, ITU-T I.371).
+
+    Args:
+        capacity: Tokens of a full bucket, above 0.
+        rate: Tokens that come back per second, above 0.
+        now: The time in seconds, of the clock that is used for all calls. A clock that jumps back
+            grants nothing extra; it only makes takers wait.
+    """
+
+    __slots__ = ("_capacity", "_fill_time", "_full_at", "_rate")
+
+    def __init__(self, capacity: float, rate: float, now: float) -> None:
+        self._capacity = capacity
+        self._rate = rate
+        self._fill_time = capacity / rate
+        self._full_at = now
+
+    @property
+    def full_at(self) -> float:
+        """The time at which it is, or was, full; from then on it is as good as a new one."""
+        return self._full_at
+
+    def take(self, cost: float, now: float) -> float:
+        """Take tokens if there are enough.
+
+        Args:
+            cost: Tokens to take, 0 or more; above the capacity, the capacity is taken instead.
+            now: The time in seconds.
+
+        Returns:
+            0.0 when granted, else the seconds after which the same call is; nothing is taken then.
+        """
+        if cost > self._capacity:
+            cost = self._capacity
+        start = self._full_at if self._full_at > now else now
+        full_at = start + cost / self._rate
+        wait = full_at - now - self._fill_time
+        if wait > _TOLERANCE:
+            return wait
+        self._full_at = full_at
+        return 0.0
+
+    def wait(self, cost: float, now: float) -> float:
+        """Return what `take` would, and take nothing."""
+        before = self._full_at
+        wait = self.take(cost, now)
+        self._full_at = before
+        return wait
+
+    def give_back(self, cost: float) -> None:
+        """Undo a `take` of the same cost that was granted."""
+        self._full_at -= min(cost, self._capacity) / self._rate
+
+    def resize(self, capacity: float, rate: float, now: float) -> None:
+        """Change capacity and rate; the tokens missing now stay missing, up to the new capacity."""
+        missing = max(self._full_at - now, 0.0) * self._rate
+        self._capacity = capacity
+        self._rate = rate
+        self._fill_time = capacity / rate
+        self._full_at = now + min(missing, capacity) / rate
+
+
+def take_all(buckets: Sequence[Bucket], cost: float, now: float) -> float:
+    """Take from every bucket, or from none if one has not enough.
+
+    Args:
+        buckets: Different ones; none at all grants everything.
+        cost: Tokens to take from each.
+        now: The time in seconds.
+
+    Returns:
+        0.0 when granted, else the seconds after which all of them can grant it.
+    """
+    for taken, bucket in enumerate(buckets):
+        if bucket.take(cost, now):
+            for before in buckets[:taken]:
+                before.give_back(cost)
+            return wait_all(buckets, cost, now)
+    return 0.0
+
+
+def wait_all(buckets: Sequence[Bucket], cost: float, now: float) -> float:
+    """Return the seconds after which every bucket can grant `cost`, 0.0 for now."""
+    return max((bucket.wait(cost, now) for bucket in buckets), default=0.0)

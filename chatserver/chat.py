@@ -1,0 +1,224 @@
+"""Put the parts together, and be the face that an application talks to."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+from msgspec import Struct, structs
+
+from chatserver.config.load import Settings
+from chatserver.context import Published
+from chatserver.dispatch import Dispatcher
+from chatserver.endpoint import Endpoint, Identify, new_session
+from chatserver.envelope import encode_event
+from chatserver.errors import CloseCode, ConfigError
+from chatserver.extension import Extension
+from chatserver.frames import text_frame
+from chatserver.hub import LocalHub
+from chatserver.liveness import Sweeper
+from chatserver.middleware import Middleware
+from chatserver.pending import Pending
+from chatserver.pipeline import Pipeline
+from chatserver.plugin import Plugin
+from chatserver.registry import (
+    configured_middlewares,
+    convert_config,
+    load_broker,
+    load_middlewares,
+    load_plugins,
+)
+from chatserver.stats import Stats
+
+log = logging.getLogger("chatserver")
+
+CLOSE_BATCH = 200
+"""Connections that are closed at once when draining, before the loop gets a turn."""
+
+
+class Member(Struct, frozen=True):
+    """Describe one connection in a room.
+
+    Attributes:
+        user: User id.
+        username: Display name.
+        connection: The connection's id.
+    """
+
+    user: str
+    username: str
+    connection: str
+
+
+class Chat:
+    """Hold one chat server: its rooms, middlewares, plugins and connections.
+
+    Args:
+        settings: The configuration.
+        plugins: Plugin instances added to the configured ones.
+        middlewares: Middleware instances placed inside the configured ones.
+        identify: The embedding app's own way to know who a request comes from.
+
+    Raises:
+        ConfigError: Anything that would keep it from working.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        plugins: Sequence[Plugin[object]] = (),
+        middlewares: Sequence[Middleware[object]] = (),
+        identify: Identify | None = None,
+    ) -> None:
+        self.settings = settings
+        self.plugins = load_plugins(settings, plugins)
+        self.middlewares = [*load_middlewares(settings), *middlewares]
+        dispatcher = Dispatcher(self._extensions)
+        plain = settings.config.chat.plain_text
+        if plain is not None and plain.action not in dispatcher.actions:
+            raise ConfigError(
+                f"plain_text hands text to the action {plain.action!r}, which no plugin offers",
+                settings.where(("chat", "plain_text", "action")),
+            )
+        self.stats = Stats()
+        self.stats.offer(dispatcher.actions)
+        self.hub = LocalHub(
+            settings.config,
+            settings.path(settings.config.server.data_dir),
+            load_broker(settings),
+            self.plugins,
+            _call_soon,
+            self.stats,
+        )
+        self.sweeper = Sweeper(settings.config.limits, self.stats)
+        self.endpoint = Endpoint(
+            self.hub,
+            Pipeline(self.middlewares, new_session, dispatcher.dispatch),
+            self.sweeper,
+            identify,
+        )
+
+    # The face: for the embedding app's handlers and background tasks
+
+    def publish(
+        self, room: str, event: str, /, *, ephemeral: bool = False, **fields: object
+    ) -> Pending[Published]:
+        """Send an event to a room; await the result where the room keeps a history.
+
+        Args:
+            room: The room's name; it need not have members.
+            event: What the event is called.
+            ephemeral: Never stored, and dropped for members that read slowly.
+            fields: The event's own fields.
+
+        Raises:
+            ValueError: A field is one that only the server sets.
+            ActionError: ``too_large`` above `max_frame_out`.
+        """
+        return self.hub.publish(room, event, fields, ephemeral=ephemeral)
+
+    def publish_to(self, user: str, event: str, /, **fields: object) -> int:
+        """Send an event to all connections of a user id; return how many there were."""
+        return self.hub.publish_to(user, event, **fields)
+
+    def kick(self, user: str, code: int = CloseCode.KICKED, reason: str = "kicked") -> int:
+        """Close all connections of a user id; return how many there were."""
+        return self.hub.kick(user, code, reason)
+
+    def members(self, room: str) -> list[Member]:
+        """Return the connections in a room, in the order they joined."""
+        return [
+            Member(session.user.id, session.username, session.id)
+            for session in self.hub.members(room)
+        ]
+
+    async def drain(self, grace: float | None = None) -> None:
+        """Tell clients to reconnect elsewhere, settle what is pending, and close them in batches.
+
+        New connections and messages are refused from now on. Calling it again waits for nothing.
+
+        Args:
+            grace: Seconds it may take; `shutdown_grace` by default.
+        """
+        if self.hub.draining:
+            return
+        self.hub.draining = True
+        if not self.endpoint.connections:
+            return
+        grace = self.settings.config.server.shutdown_grace if grace is None else grace
+        log.info("draining %d connections within %g s", len(self.endpoint.connections), grace)
+        try:
+            async with asyncio.timeout(grace):
+                await self._say_goodbye()
+        except TimeoutError:
+            log.warning("%d connections were cut off", len(self.endpoint.connections))
+        for connection in list(self.endpoint.connections):
+            connection.abort()
+
+    # Life cycle: called by the application that serves it
+
+    async def startup(self) -> None:
+        """Start broker, plugins and middlewares, in this order."""
+        await self.hub.startup()
+        for extension in self._extensions:
+            await extension.startup(self.hub)
+        self.sweeper.start()
+
+    async def cleanup(self) -> None:
+        """Stop what `startup` started, in reverse order; a failure is logged and skipped."""
+        self.sweeper.stop()
+        for extension in reversed(list(self._extensions)):
+            try:
+                await extension.cleanup()
+            except Exception:
+                log.exception("cleanup of %s failed", extension.name)
+        await self.hub.cleanup()
+
+    def reload(self, settings: Settings) -> None:
+        """Apply a new configuration to the middlewares, all of them or none.
+
+        Raises:
+            ConfigError: Something in it is wrong; nothing has been changed.
+        """
+        names = [name for _, name in configured_middlewares(settings)]
+        live = {middleware.name: middleware for middleware in self.middlewares}
+        if names != [name for _, name in configured_middlewares(self.settings)]:
+            raise ConfigError("adding, removing or moving middlewares needs a restart")
+        changes: list[tuple[Middleware[object], object]] = []
+        for path, name in configured_middlewares(settings):
+            config = convert_config(settings, type(live[name]), path)
+            type(live[name])(config)
+            changes.append((live[name], config))
+        for middleware, config in changes:
+            middleware.configure(config)
+        old = self.settings.config
+        for section in ("server", "chat", "broker", "plugins"):
+            if getattr(old, section) != getattr(settings.config, section):
+                log.warning("changes of %s take effect after a restart", section)
+        self.hub.config = structs.replace(self.hub.config, limits=settings.config.limits)
+        self.settings = settings
+
+    @property
+    def _extensions(self) -> Iterator[Extension[object]]:
+        yield from self.plugins
+        yield from self.middlewares
+
+    async def _say_goodbye(self) -> None:
+        connections = list(self.endpoint.connections)
+        spread = min(30_000, max(1000, 2 * len(connections)))
+        for connection in connections:
+            after = random.randint(100, spread)  # noqa: S311 - a spread, no secret
+            event = encode_event("reconnect", {"after_ms": after, "reason": "shutdown"})
+            connection.write(text_frame(event))
+        for start in range(0, len(connections), CLOSE_BATCH):
+            batch = connections[start : start + CLOSE_BATCH]
+            await asyncio.gather(*(connection.settled() for connection in batch))
+            for connection in batch:
+                connection.close(CloseCode.SHUTDOWN, "shutdown")
+            await asyncio.sleep(0)
+        await self.endpoint.empty.wait()
+
+
+def _call_soon(call: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_soon(call)

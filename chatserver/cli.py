@@ -1,0 +1,138 @@
+"""Run the server from the command line: ``python -m chatserver``."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from chatserver import __version__
+from chatserver.app import CHAT, create_app
+from chatserver.config.load import Settings
+from chatserver.errors import ConfigError
+from chatserver.extension import Extension
+from chatserver.logs import set_up
+from chatserver.registry import configured_middlewares, configured_plugins, find
+from chatserver.server import Server, tls_context
+
+OK: Final = 0
+FAILED: Final = 1
+BAD_CONFIG: Final = 78
+"""EX_CONFIG of sysexits.h; wrong usage is argparse's 2."""
+
+FLAGS: Final = {"host": "server.host", "port": "server.port", "log_level": "log.level"}
+"""Flags that override a value of the configuration."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code: 0 ok, 1 failed, 2 usage, 78 bad configuration."""
+    options = _parser().parse_args(arguments)
+    flags = {
+        key: getattr(options, flag)
+        for flag, key in FLAGS.items()
+        if getattr(options, flag) is not None
+    }
+
+    def load() -> Settings:
+        return Settings.load(options.config, os.environ, flags)
+
+    try:
+        settings = load()
+        if options.command == "plugins":
+            return _list_extensions(settings)
+        if options.check_config:
+            return _check(settings)
+        set_up(settings.config.log)
+        return _serve(settings, load)
+    except ConfigError as error:
+        print(f"chatserver: {error}", file=sys.stderr)
+        return BAD_CONFIG
+    except OSError as error:
+        print(f"chatserver: {error.strerror or error}", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m chatserver",
+        description="A realtime chat and messaging server.",
+        epilog="Every option of the file can also be given as an environment variable, such as"
+        " CHATSERVER_SERVER__PORT=9000.",
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["serve", "plugins"],
+        default="serve",
+        help="serve (the default), or list the plugins and middlewares that are installed",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file; see config.yaml")
+    parser.add_argument("--host", help="address to listen on instead of the file's")
+    parser.add_argument("--port", type=int, help="port to listen on instead of the file's")
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    parser.add_argument(
+        "--check-config", action="store_true", help="check everything without listening, and exit"
+    )
+    parser.add_argument("--version", action="version", version=f"chatserver {__version__}")
+    return parser
+
+
+def _serve(settings: Settings, load: Callable[[], Settings]) -> int:
+    async def run() -> None:
+        await Server(settings, load).run()
+
+    with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
+        runner.run(run())
+    return OK
+
+
+def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
+    choice = settings.config.server.loop
+    if choice != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if choice == "uvloop":
+                raise ConfigError(
+                    "server.loop is uvloop, which is not installed; run `pip install uvloop`",
+                    settings.where(("server", "loop")),
+                ) from None
+        else:
+            return uvloop.new_event_loop
+    return asyncio.new_event_loop
+
+
+def _check(settings: Settings) -> int:
+    app = create_app(settings)
+    tls_context(settings)
+    chat = app[CHAT]
+    plugins = ", ".join(plugin.name for plugin in chat.plugins)
+    middlewares = ", ".join(middleware.name for middleware in chat.middlewares)
+    print(f"The configuration is good. Middlewares: {middlewares}. Plugins: {plugins}.")
+    return OK
+
+
+def _list_extensions(settings: Settings) -> int:
+    on = {
+        "plugin": [name for _, name in configured_plugins(settings)],
+        "middleware": [name for _, name in configured_middlewares(settings)],
+    }
+    chat = create_app(settings)[CHAT]
+    loaded: dict[str, dict[str, Extension[object]]] = {
+        "plugin": {plugin.name: plugin for plugin in chat.plugins},
+        "middleware": {middleware.name: middleware for middleware in chat.middlewares},
+    }
+    rows = [("KIND", "NAME", "DISTRIBUTION", "STATE", "ACTIONS")]
+    for kind, names in on.items():
+        installed = find(f"chatserver.{kind}s")
+        for name in [*names, *sorted(set(installed) - set(names))]:
+            distribution = installed[name][0].distribution if name in installed else "(by `use`)"
+            extension = loaded[kind].get(name)
+            actions = " ".join(sorted(extension.actions())) if extension else ""
+            rows.append((kind, name, distribution, "on" if extension else "off", actions or "-"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
+    return OK

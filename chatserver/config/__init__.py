@@ -1,0 +1,104 @@
+"""Hold the configuration as types; config.yaml in the project's root documents each option."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Seconds = Annotated[float, Meta(gt=0, le=86400)]
+Bytes = Annotated[int, Meta(ge=1024, le=2**30)]
+Count = Annotated[int, Meta(ge=1, le=10**9)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+DEFAULT_MIDDLEWARES: list[str | dict[str, dict[str, object] | None]] = [
+    "origin",
+    "rate_limit",
+    {"auth": {"anonymous": True}},
+    "size_limit",
+]
+"""What stands before the actions when the configuration says nothing."""
+
+DEFAULT_PLUGINS = ("rooms", "chat", "ping", "echo")
+"""Plugins that are on unless the configuration turns them off with ``name: false``."""
+
+
+class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Serve TLS with a certificate chain and its key, both PEM files; read again on SIGHUP."""
+
+    certificate: str
+    key: str
+
+
+class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say where to listen and how the process behaves."""
+
+    host: str | list[str] = "localhost"
+    port: Port = 8765
+    unix: str | None = None
+    tls: Tls | None = None
+    trusted_proxies: list[str] = []
+    data_dir: str = "data"
+    loop: Literal["auto", "asyncio", "uvloop"] = "auto"
+    backlog: Count = 1024
+    request_timeout: Seconds = 15
+    shutdown_grace: Seconds = 15
+    max_connections: Count = 10_000
+    max_connections_per_user: Count = 100
+
+
+class PlainText(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take frames that are no JSON object for an action with a `text` field."""
+
+    action: str = "echo"
+    prefix: str = ""
+
+
+class ChatConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say how the chat behaves towards its users."""
+
+    require_username: bool = True
+    unique_names: bool = True
+    single_room: bool = False
+    default_room: str = "default"
+    max_rooms: Count = 100
+    plain_text: PlainText | None = None
+
+
+class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bound what one connection can cost; every queue has its verdict in docs/message_path.md."""
+
+    max_frame_out: Bytes = 512 * 1024
+    max_bad_frames: Count = 20
+    max_in_flight: Count = 64
+    ping_interval: Seconds = 20
+    ping_timeout: Seconds = 10
+    action_timeout: Seconds = 10
+    name_timeout: Seconds = 2
+    slow_soft: Bytes = 256 * 1024
+    slow_hard: Bytes = 1024 * 1024
+    slow_timeout: Seconds = 10
+
+
+class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say what is logged, and in which form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+    access: bool = False
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hold the whole configuration.
+
+    `middlewares` and `plugins` are raw here: each extension's part is converted into its own
+    `Config` type when the extension is loaded.
+    """
+
+    server: ServerConfig = ServerConfig()
+    chat: ChatConfig = ChatConfig()
+    limits: LimitsConfig = LimitsConfig()
+    log: LogConfig = LogConfig()
+    broker: str = "memory"
+    middlewares: list[str | dict[str, dict[str, object] | None]] = field(
+        default_factory=DEFAULT_MIDDLEWARES.copy
+    )
+    plugins: dict[str, dict[str, object] | bool | None] = {}

@@ -1,0 +1,296 @@
+"""Own one WebSocket: read frames, run messages through the pipeline, watch for silence.
+
+aiohttp keeps the handshake and the reading; what goes out is the `Outlet`'s. The bounds and their
+verdicts are listed in docs/message_path.md.
+"""
+
+import asyncio
+import logging
+from time import perf_counter
+from typing import Final
+
+from aiohttp import WebSocketError, WSMessage, WSMsgType
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web import WebSocketResponse
+
+from chatserver.acknowledgements import Acknowledgements
+from chatserver.context import Context
+from chatserver.envelope import Envelope, NotJsonError, parse, plain_text, printable
+from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
+from chatserver.frames import PING, close_answer, close_frame, pong_frame
+from chatserver.hub import LocalHub
+from chatserver.liveness import Sweeper
+from chatserver.logs import CURRENT
+from chatserver.outlet import Outlet
+from chatserver.pending import Pending
+from chatserver.pipeline import Pipeline
+from chatserver.session import Reply, Session
+
+log = logging.getLogger("chatserver.connection")
+
+FAIRNESS: Final = 64
+"""Messages one connection may have handled in a row before others get a turn."""
+
+UNREADABLE: Final = Envelope("action", None, None, "", 0)
+"""Stands for a frame of which nothing could be read."""
+
+FAILED: Final = ActionError(ErrorCode.INTERNAL_ERROR, "Something went wrong on the server")
+OVERDUE: Final = ActionError(
+    ErrorCode.TIMEOUT, "The server took too long; what you asked for may have been done"
+)
+
+
+class Connection(Outlet):
+    """Run the read loop of a session and be its sink.
+
+    Args:
+        session: Who is connected.
+        hub: The rooms of this process.
+        pipeline: The composed middlewares.
+        sweeper: Looks after silence and timeouts.
+        socket: The WebSocket, already prepared.
+        writer: What `prepare` returned.
+        transport: The transport below it.
+    """
+
+    __slots__ = (
+        "_acknowledgements",
+        "_bad",
+        "_busy_since",
+        "_hub",
+        "_overdue",
+        "_pinged",
+        "_pipeline",
+        "_probe",
+        "_seen",
+        "_sweeper",
+        "_task",
+        "_writer",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        hub: LocalHub,
+        pipeline: Pipeline,
+        sweeper: Sweeper,
+        socket: WebSocketResponse,
+        writer: AbstractStreamWriter,
+        transport: asyncio.Transport,
+    ) -> None:
+        plain = hub.config.chat.plain_text
+        prefix = plain.prefix if plain else ""
+        super().__init__(session, socket, transport, hub.config.limits, prefix, hub.stats)
+        self._hub = hub
+        self._pipeline = pipeline
+        self._sweeper = sweeper
+        self._writer = writer
+        self._task = asyncio.current_task()
+        self._acknowledgements: Acknowledgements | None = None
+        self._probe: asyncio.Future[None] | None = None
+        self._bad = 0
+        self._seen = sweeper.now
+        self._pinged = 0.0
+        self._busy_since = 0.0
+        self._overdue = False
+
+    async def run(self) -> None:
+        """Handle frames until the connection ends, whatever the way; then clean up."""
+        CURRENT.set(self._session)
+        self._session.sink = self
+        self._hub.attach(self._session)
+        self._sweeper.watched[self] = None
+        self._stats.accepted += 1
+        log.info("connected from %s", self._session.remote or "a unix socket")
+        try:
+            await self._read()
+        finally:
+            del self._sweeper.watched[self]
+            self._hub.drop(self._session)
+            self.release()
+            log.info("disconnected")
+
+    async def settled(self) -> None:
+        """Wait until every outcome on its way has been answered."""
+        if self._acknowledgements is not None:
+            await self._acknowledgements.empty()
+
+    async def probe(self, patience: float) -> bool:
+        """Ping the peer and return whether it showed life in time; see `Sink.probe`."""
+        if self.closing:
+            return False
+        if self._busy_since:
+            return True
+        answered = self._probe
+        if answered is None:
+            answered = self._probe = self._loop.create_future()
+        self.write(PING)
+        await asyncio.wait([answered], timeout=patience)
+        return answered.done()
+
+    def check(self, now: float, wall: float) -> None:
+        """Act on what has taken too long; called by the sweeper."""
+        if self.closing:
+            return
+        limits = self._limits
+        self.check_stall(now)
+        if self._session.closes_at is not None and wall >= self._session.closes_at:
+            self.close(self._session.closes_with, self._session.closes_with.name.lower())
+        elif self._busy_since:
+            self._pinged = 0.0
+            if now - self._busy_since >= limits.action_timeout and self._task is not None:
+                self._overdue = True
+                self._task.cancel()
+        elif self._pinged:
+            if self._seen >= self._pinged:
+                self._pinged = 0.0
+            elif now - self._pinged >= limits.ping_timeout:
+                self.close(CloseCode.NO_PONG, "no pong")
+        elif now - self._seen >= limits.ping_interval:
+            self._pinged = now
+            self.write(PING)
+
+    async def _read(self) -> None:
+        receive = self._socket.receive
+        handled = 0
+        while True:
+            message = await receive()
+            self._seen = self._sweeper.now
+            if self._probe is not None:
+                self._probe.set_result(None)
+                self._probe = None
+            kind = message.type
+            if kind is WSMsgType.TEXT:
+                if not self.closing:
+                    await self._text(message.data)
+            elif kind is WSMsgType.PING or kind is WSMsgType.PONG or kind is WSMsgType.BINARY:
+                if not self.closing:
+                    self._other(kind, message.data)
+            else:
+                self._ended(message)
+                return
+            handled += 1
+            if handled >= FAIRNESS:
+                handled = 0
+                await asyncio.sleep(0)
+            if self._transport.get_write_buffer_size() > self._limits.slow_soft:
+                await self._catch_up()
+
+    async def _text(self, raw: str) -> None:
+        self._stats.messages_in += 1
+        self._stats.bytes_in += len(raw)
+        started = perf_counter()
+        self._busy_since = self._sweeper.now
+        envelope = UNREADABLE
+        try:
+            for charge in self._pipeline.charges:
+                charge(self._session, len(raw))
+            envelope = self._parse(raw)
+            self._bad = 0
+            if self._hub.draining:
+                raise ActionError(
+                    ErrorCode.DRAINING, "The server is shutting down; connect again in a moment"
+                )
+            outcome = await self._pipeline.message(Context(self._session, self._hub, envelope))
+            self._session.greeted = True
+            if outcome is not None:
+                self._settle(envelope, outcome)
+        except ActionError as error:
+            if envelope is UNREADABLE:
+                envelope = self._read_head(raw)
+                self._count_bad(error)
+            self.refuse(envelope, error)
+        except Disconnect as end:
+            self.close(end.code, end.reason)
+        except asyncio.CancelledError:
+            if not self._overdue or self._task is None:
+                raise
+            self._overdue = False
+            self._task.uncancel()
+            log.error("%s took longer than action_timeout", printable(envelope.action))
+            self.refuse(envelope, OVERDUE)
+        except Exception:
+            log.exception("%s failed", printable(envelope.action))
+            self.refuse(envelope, FAILED)
+        self._busy_since = 0.0
+        self._stats.observe(envelope.action, perf_counter() - started)
+        if self._acknowledgements is not None and self._acknowledgements.full:
+            await self._acknowledgements.room()
+
+    def _other(self, kind: WSMsgType, data: bytes) -> None:
+        self._stats.bytes_in += len(data)
+        try:
+            for charge in self._pipeline.charges:
+                charge(self._session, len(data))
+            if kind is WSMsgType.PING:
+                self.write(pong_frame(data))
+            elif kind is WSMsgType.BINARY:
+                raise ActionError(ErrorCode.BAD_MESSAGE, "Send text frames, not binary ones")
+        except ActionError as error:
+            if kind is WSMsgType.BINARY:
+                self._count_bad(error)
+                self.refuse(UNREADABLE, error)
+        except Disconnect as end:
+            self.close(end.code, end.reason)
+
+    def _settle(self, envelope: Envelope, outcome: Reply | Pending[Reply | None]) -> None:
+        if isinstance(outcome, Reply):
+            self.answer(envelope, outcome)
+            return
+        if self._acknowledgements is None:
+            self._acknowledgements = Acknowledgements(
+                self._answer_pending, self._limits.max_in_flight
+            )
+        self._acknowledgements.add(envelope, outcome)
+
+    def _answer_pending(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+        try:
+            reply = outcome.result()
+        except ActionError as error:
+            self.refuse(envelope, error)
+        except Exception:
+            log.exception("%s failed", printable(envelope.action))
+            self.refuse(envelope, FAILED)
+        else:
+            if reply is not None:
+                self.answer(envelope, reply)
+
+    def _parse(self, raw: str) -> Envelope:
+        try:
+            return parse(raw)
+        except NotJsonError:
+            plain = self._hub.config.chat.plain_text
+            if plain is None:
+                raise
+            return plain_text(raw, plain.action)
+
+    def _read_head(self, raw: str) -> Envelope:
+        try:
+            return self._parse(raw)
+        except ActionError:
+            return UNREADABLE
+
+    def _count_bad(self, error: ActionError) -> None:
+        if error.code == ErrorCode.RATE_LIMITED:
+            return
+        self._bad += 1
+        if self._bad >= self._limits.max_bad_frames:
+            self.refuse(UNREADABLE, error)
+            self.close(CloseCode.BAD_MESSAGES, f"{self._bad} bad messages in a row")
+
+    def _ended(self, message: WSMessage) -> None:
+        if message.type is WSMsgType.CLOSE:
+            log.debug("closed by the peer: %s", message.data)
+            if not self.closing:
+                self.finish(close_frame(close_answer(message.data)))
+        elif isinstance(message.data, WebSocketError):
+            self._stats.closes[message.data.code] += 1
+            log.info("closed %d: %s", message.data.code, message.data)
+        else:
+            log.debug("connection lost")
+
+    async def _catch_up(self) -> None:
+        try:
+            await self._writer.drain()
+        except ConnectionError:
+            log.debug("connection lost while behind")

@@ -1,0 +1,83 @@
+"""Find the handler of an action and decode its payload."""
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Iterable
+
+import msgspec
+
+from chatserver.context import Context, Outcome
+from chatserver.envelope import DECODE_ERRORS, payload_error, unknown_action
+from chatserver.errors import ConfigError
+from chatserver.extension import Extension
+
+Call = Callable[[Context], Awaitable[Outcome]]
+
+
+class Dispatcher:
+    """Map actions to handlers; built once at start-up.
+
+    Args:
+        extensions: Plugins and middlewares whose actions are offered.
+
+    Raises:
+        ConfigError: Two extensions define one action, or a handler's signature cannot be used.
+    """
+
+    def __init__(self, extensions: Iterable[Extension[object]]) -> None:
+        self._calls: dict[str, Call] = {}
+        owners: dict[str, Extension[object]] = {}
+        for extension in extensions:
+            for action, method in type(extension).actions().items():
+                if action in owners:
+                    raise ConfigError(
+                        f"the action {action!r} is defined by both {owners[action].name!r} and"
+                        f" {extension.name!r}; turn one of them off"
+                    )
+                owners[action] = extension
+                self._calls[action] = _bind(extension, action, method)
+
+    @property
+    def actions(self) -> Iterable[str]:
+        """The names of all actions on offer."""
+        return self._calls
+
+    async def dispatch(self, ctx: Context) -> Outcome:
+        """Run the handler of a message; the core of the message onion.
+
+        Raises:
+            ActionError: ``unknown_action``, ``bad_payload``, or what the handler raises.
+        """
+        call = self._calls.get(ctx.envelope.action)  # type: ignore[arg-type]  # None is never a key
+        if call is None:
+            raise unknown_action(ctx.envelope)
+        return await call(ctx)
+
+
+def _bind(extension: Extension[object], action: str, method: str) -> Call:
+    handler = getattr(extension, method)
+    where = f"{type(extension).__qualname__}.{method}"
+    if not inspect.iscoroutinefunction(handler):
+        raise ConfigError(f"the handler of {action!r}, {where}, must be an `async def`")
+    parameters = list(inspect.signature(handler).parameters.values())
+    if len(parameters) == 1:
+        return typing.cast("Call", handler)
+    if len(parameters) != 2:
+        raise ConfigError(f"the handler of {action!r}, {where}, must take (self, ctx, payload)")
+    try:
+        payload_type = typing.get_type_hints(handler)[parameters[1].name]
+        decode = msgspec.json.Decoder(payload_type).decode
+    except Exception as error:
+        raise ConfigError(
+            f"the payload of {action!r} in {where} needs the annotation of a msgspec Struct,"
+            f" dataclass or TypedDict ({error!r})"
+        ) from error
+
+    def call(ctx: Context) -> Awaitable[Outcome]:
+        try:
+            payload = decode(ctx.envelope.raw)
+        except DECODE_ERRORS as error:
+            raise payload_error(error) from None
+        return typing.cast("Awaitable[Outcome]", handler(ctx, payload))
+
+    return call

@@ -1,0 +1,287 @@
+"""Hold this process's sessions and rooms: join, leave, publish, deliver."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from time import time
+
+from chatserver.broker import Broker, Publication
+from chatserver.clock import Stamper
+from chatserver.config import Config
+from chatserver.context import RESERVED, Hub, Published, RoomNames
+from chatserver.envelope import encode_event
+from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
+from chatserver.fanout import FanOut
+from chatserver.frames import text_frame
+from chatserver.pending import Pending
+from chatserver.plugin import Plugin
+from chatserver.positions import Position
+from chatserver.rooms import Room, RoomTable
+from chatserver.session import Identity, Session, User
+from chatserver.stats import Stats
+from chatserver.users import Users
+
+log = logging.getLogger("chatserver.hub")
+
+
+class LocalHub(Hub):
+    """Implement the hub; see `Hub` for what plugins may use.
+
+    Args:
+        config: The configuration in force.
+        data_dir: The folder for what has to outlive the process.
+        broker: Orders and carries publications.
+        plugins: Whose hooks are called.
+        call_soon: Calls a function in the loop's next tick.
+        stats: Where events are counted.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data_dir: Path,
+        broker: Broker,
+        plugins: Iterable[Plugin[object]],
+        call_soon: Callable[[Callable[[], None]], object],
+        stats: Stats,
+    ) -> None:
+        self.config = config
+        self.data_dir = data_dir
+        self.stats = stats
+        self.sessions: dict[str, Session] = {}
+        self.users = Users(unique=config.chat.unique_names)
+        self.table: RoomTable[Session] = RoomTable()
+        self.draining = False
+        self._broker = broker
+        self._everyone: Room[Session] = Room("")
+        self._fan_out = FanOut(call_soon, stats)
+        self._stamp = Stamper(time)
+        self._on_connect = _hooks(plugins, Plugin.on_connect)
+        self._on_disconnect = _hooks(plugins, Plugin.on_disconnect)
+        self._on_join = _hooks(plugins, Plugin.on_join)
+        self._on_leave = _hooks(plugins, Plugin.on_leave)
+        self._on_rename = _hooks(plugins, Plugin.on_rename)
+
+    def timestamp(self) -> str:
+        """Return the time now as RFC 3339 with milliseconds."""
+        return self._stamp()
+
+    async def startup(self) -> None:
+        """Begin to take publications from the broker."""
+        await self._broker.startup(self._deliver)
+
+    async def cleanup(self) -> None:
+        """Let the broker settle what is pending."""
+        await self._broker.cleanup()
+
+    # Sessions and users
+
+    def attach(self, session: Session) -> None:
+        """Count a connected session in."""
+        self.sessions[session.id] = session
+        self._everyone.members[session] = session.sink.write
+        self._renamed(self.users.attach(session))
+        _call(self._on_connect, session)
+
+    def drop(self, session: Session) -> None:
+        """Count a session out and end its memberships; the second time does nothing."""
+        if self.sessions.pop(session.id, None) is None:
+            return
+        self._fan_out.flush(self._everyone)
+        del self._everyone.members[session]
+        for room in list(self.table.joined(session)):
+            self.leave(session, room)
+        _call(self._on_disconnect, session)
+        self.users.detach(session)
+
+    def identify(self, session: Session, identity: Identity) -> None:
+        """Make a session another user's; see `Hub.identify`."""
+        if identity.user != session.user.id:
+            self.check_connections(identity.user)
+            self.users.detach(session)
+            session.user = User(identity.user)
+        session.identity = identity
+        session.closes_at = identity.expires
+        session.closes_with = CloseCode.EXPIRED
+        self._renamed(self.users.attach(session))
+
+    def check_connections(self, user_id: str) -> None:
+        """Check that a user may have one more connection.
+
+        Raises:
+            Disconnect: The user has as many as are allowed (3504).
+        """
+        user = self.users.get(user_id)
+        most = self.config.server.max_connections_per_user
+        if user is not None and len(user.sessions) >= most:
+            raise Disconnect(CloseCode.CONNECTION_LIMIT, f"More than {most} connections")
+
+    def user(self, id: str) -> User | None:  # noqa: A002 - the field's word
+        """Return a connected user by id."""
+        return self.users.get(id)
+
+    async def claim_name(self, session: Session, name: str) -> str | None:
+        """Give the session's user a name; see `Hub.claim_name`."""
+        name = self.users.check(session, name)
+        user = session.user
+        for holder in self.users.holders(name, user):
+            if await self._answers(holder):
+                raise ActionError(ErrorCode.NAME_TAKEN, f"The name {name} is taken")
+            for silent in list(holder.sessions):
+                silent.sink.close(CloseCode.NO_PONG, "no pong")
+                self.drop(silent)
+        if self.users.holders(name, user):
+            raise ActionError(ErrorCode.NAME_TAKEN, f"The name {name} is taken")
+        old = self.users.give(user, name)
+        if old is not None and old != name:
+            _call(self._on_rename, user, old)
+        return old
+
+    def kick(self, user: str, code: int, reason: str = "") -> int:
+        """Close all connections of a user; see `Hub.kick`."""
+        found = self.users.get(user)
+        sessions = list(found.sessions) if found else []
+        for session in sessions:
+            session.sink.close(code, reason)
+            self.drop(session)
+        return len(sessions)
+
+    async def _answers(self, user: User) -> bool:
+        patience = self.config.limits.name_timeout
+        probes = [asyncio.create_task(each.sink.probe(patience)) for each in user.sessions]
+        try:
+            for answer in asyncio.as_completed(probes):
+                if await answer:
+                    return True
+            return False
+        finally:
+            for probe in probes:
+                probe.cancel()
+
+    def _renamed(self, guests: Iterable[tuple[User, str]]) -> None:
+        for user, old in guests:
+            _call(self._on_rename, user, old)
+
+    # Rooms
+
+    def join(self, session: Session, room: str) -> int:
+        """Make a session a member; see `Hub.join`."""
+        existing = self.table.get(room)
+        if existing is not None:
+            if session in existing.members:
+                self.table.add(session, room, session.sink.write)
+                return len(existing.members)
+            self._fan_out.flush(existing)
+        entered = self.table.add(session, room, session.sink.write)
+        if existing is None:
+            self._broker.subscribe(room)
+        _call(self._on_join, session, room)
+        return len(entered.members)
+
+    def leave(self, session: Session, room: str) -> None:
+        """End a membership; see `Hub.leave`."""
+        existing = self.table.get(room)
+        if existing is None or session not in existing.members:
+            return
+        self._fan_out.flush(existing)
+        self.table.remove(session, room)
+        if not existing.members:
+            self._broker.unsubscribe(room)
+        _call(self._on_leave, session, room)
+
+    def joined(self, session: Session) -> RoomNames:
+        """Return the rooms a session is in, last joined at the end."""
+        return self.table.joined(session)
+
+    def members(self, room: str) -> Iterator[Session]:
+        """Iterate over the members of a room, in the order they joined."""
+        existing = self.table.get(room)
+        return iter(existing.members if existing else ())
+
+    def rooms(self) -> Mapping[str, int]:
+        """Return the rooms with members, and how many each has."""
+        return self.table.sizes()
+
+    # Events
+
+    def publish(
+        self,
+        room: str,
+        event: str,
+        fields: Mapping[str, object],
+        *,
+        author: Session | None = None,
+        cid: str | None = None,
+        ephemeral: bool = False,
+    ) -> Pending[Published]:
+        """Send an event to a room; see `Hub.publish`."""
+        _check_fields(fields)
+        timestamp = self._stamp()
+        full = {"room": room, **fields, "timestamp": timestamp}
+        if author is not None:
+            full["username"] = author.username
+            full["sender"] = author.user.id
+        if cid is not None:
+            full["cid"] = cid
+        body = self._encode(event, full)
+        user = None if author is None else author.user.id
+        return self._broker.publish(Publication(room, body, timestamp, user, cid, ephemeral))
+
+    def publish_to(self, user: str, event: str, /, **fields: object) -> int:
+        """Send an event to all connections of a user; see `Hub.publish_to`."""
+        _check_fields(fields)
+        found = self.users.get(user)
+        if found is None:
+            return 0
+        frame = text_frame(self._encode(event, {**fields, "timestamp": self._stamp()}))
+        for session in found.sessions:
+            session.sink.write(frame)
+        self.stats.events += 1
+        self.stats.deliveries += len(found.sessions)
+        return len(found.sessions)
+
+    def broadcast(self, text: str) -> None:
+        """Send a plain text frame to every connection of this process."""
+        self.stats.events += 1
+        self._fan_out.publish(self._everyone, text_frame(text.encode()))
+
+    def _encode(self, event: str, fields: dict[str, object]) -> bytes:
+        body = encode_event(event, fields)
+        most = self.config.limits.max_frame_out
+        if len(body) > most:
+            raise ActionError(ErrorCode.TOO_LARGE, f"The event is larger than {most} bytes")
+        return body
+
+    def _deliver(self, publication: Publication, position: Position | None) -> None:
+        room = self.table.get(publication.room)
+        if room is None:
+            return
+        body = publication.body
+        if position is not None:
+            body = b'%b,"offset":%d}' % (body[:-1], position.offset)
+        self.stats.events += 1
+        self._fan_out.publish(room, text_frame(body), publication.ephemeral)
+
+
+def _check_fields(fields: Mapping[str, object]) -> None:
+    if not RESERVED.isdisjoint(fields):
+        names = ", ".join(sorted(RESERVED.intersection(fields)))
+        raise ValueError(f"only the server sets these fields of an event: {names}")
+
+
+def _hooks(
+    plugins: Iterable[Plugin[object]], hook: Callable[..., None]
+) -> tuple[Callable[..., None], ...]:
+    name = hook.__name__
+    return tuple(
+        getattr(plugin, name) for plugin in plugins if getattr(type(plugin), name) is not hook
+    )
+
+
+def _call(hooks: Iterable[Callable[..., None]], *args: object) -> None:
+    for hook in hooks:
+        try:
+            hook(*args)
+        except Exception:
+            log.exception("%s failed", getattr(hook, "__qualname__", hook))

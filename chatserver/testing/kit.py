@@ -1,0 +1,196 @@
+"""Run a chat on a free port and talk to it as a client would."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
+
+from chatserver.app import CHAT, Source, create_app
+from chatserver.chat import Chat
+from chatserver.middleware import Middleware
+from chatserver.plugin import Plugin
+
+DEADLINE: Final = 5.0
+"""Seconds after which something expected is missing."""
+
+Frame = dict[str, object]
+"""One JSON object from the server."""
+
+
+class Peer:
+    """Be one client; made by `ChatServer.connect`.
+
+    Args:
+        socket: The open WebSocket.
+
+    Attributes:
+        socket: The same, for tests that want the raw frames.
+    """
+
+    def __init__(self, socket: ClientWebSocketResponse) -> None:
+        self.socket = socket
+        self._backlog: list[Frame] = []
+        self._ids = itertools.count(1)
+
+    async def send(self, action: str, **payload: object) -> None:
+        """Send a message without an id."""
+        await self.socket.send_str(json.dumps({"action": action, **payload}))
+
+    async def request(self, action: str, **payload: object) -> Frame:
+        """Send a message with an id and return its reply, an error reply as well."""
+        number = f"request-{next(self._ids)}"
+        await self.send(action, id=number, **payload)
+        return await self._next(lambda frame: frame.get("id") == number, f"a reply to {action}")
+
+    async def expect(self, action: str, **fields: object) -> Frame:
+        """Return the next frame of this name and these fields; others before it are skipped.
+
+        Raises:
+            AssertionError: It did not come within `DEADLINE` seconds.
+        """
+        wanted = {"action": action, **fields}
+        return await self._next(
+            lambda frame: all(frame.get(key) == value for key, value in wanted.items()),
+            str(wanted),
+            skip=True,
+        )
+
+    async def silent(self) -> None:
+        """Check that nothing has been sent to this client, by having a ping overtake nothing.
+
+        Raises:
+            AssertionError: Something came before the pong.
+        """
+        number = f"silent-{next(self._ids)}"
+        await self.send("ping", id=number)
+        frame = self._backlog.pop(0) if self._backlog else await self._receive("a pong")
+        if frame.get("id") != number:
+            raise AssertionError(f"expected silence, got {frame}")
+
+    async def closed(self) -> int:
+        """Wait until the server closes the connection and return the close code."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                message = await self.socket.receive()
+                if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
+                    return self.socket.close_code or 1006
+                if message.type is WSMsgType.ERROR:
+                    return 1006
+
+    async def close(self) -> None:
+        """Leave."""
+        await self.socket.close()
+
+    async def _next(
+        self, matches: Callable[[Frame], bool], what: str, *, skip: bool = False
+    ) -> Frame:
+        for index, frame in enumerate(self._backlog):
+            if matches(frame):
+                del self._backlog[0 if skip else index : index + 1]
+                return frame
+        if skip:
+            self._backlog.clear()
+        while True:
+            frame = await self._receive(what)
+            if matches(frame):
+                return frame
+            if not skip:
+                self._backlog.append(frame)
+
+    async def _receive(self, what: str) -> Frame:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                message = await self.socket.receive()
+        except TimeoutError:
+            raise AssertionError(f"{what} did not come within {DEADLINE:g} s") from None
+        if message.type is not WSMsgType.TEXT:
+            raise AssertionError(f"{what} did not come: the connection ended ({message})")
+        frame: Frame = json.loads(message.data)
+        return frame
+
+
+class ChatServer:
+    """Serve a chat on a free port of the loopback interface.
+
+    Args:
+        config: The configuration; the address in it is not used.
+        plugins: Plugin instances added to the configured ones.
+        middlewares: Middleware instances placed inside the configured ones.
+        app: An application that has a chat already; instead of the other arguments.
+
+    Attributes:
+        url: Where it listens, such as ``http://127.0.0.1:4711``.
+    """
+
+    def __init__(
+        self,
+        config: Source = None,
+        *,
+        plugins: Sequence[Plugin[object]] = (),
+        middlewares: Sequence[Middleware[object]] = (),
+        app: web.Application | None = None,
+    ) -> None:
+        self.app = app or create_app(config, plugins=plugins, middlewares=middlewares)
+        self.url = ""
+        self._runner = web.AppRunner(self.app, shutdown_timeout=1.0)
+        self._http: ClientSession | None = None
+
+    @property
+    def chat(self) -> Chat:
+        """The chat's face: publish, kick, members, drain."""
+        return self.app[CHAT]
+
+    @property
+    def http(self) -> ClientSession:
+        """A client session whose requests go to the server."""
+        if self._http is None:
+            raise RuntimeError("enter the server with `async with` first")
+        return self._http
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        self._http = ClientSession(self.url)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.http.close()
+        await self._runner.cleanup()
+
+    async def connect(
+        self,
+        name: str | None = None,
+        *rooms: str,
+        path: str = "/ws",
+        headers: dict[str, str] | None = None,
+        protocols: Sequence[str] = (),
+    ) -> Peer:
+        """Connect a client; with a name it registers, with rooms it joins them one by one."""
+        socket = await self.http.ws_connect(
+            path, headers=headers, protocols=protocols, autoping=True, max_msg_size=0
+        )
+        peer = Peer(socket)
+        if name is not None:
+            await _succeed(peer, "register", username=name)
+        for room in rooms:
+            await _succeed(peer, "join", room=room)
+            await peer.expect("notification", room=room, event="join", username=name)
+        return peer
+
+
+async def _succeed(peer: Peer, action: str, **payload: object) -> None:
+    reply = await peer.request(action, **payload)
+    if reply["action"] == "error":
+        raise AssertionError(f"{action} failed: {reply}")

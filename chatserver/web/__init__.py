@@ -1,0 +1,1 @@
+"""Serve pages, health checks and metrics over plain HTTP."""

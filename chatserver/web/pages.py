@@ -1,0 +1,85 @@
+"""Serve the chat page and its files."""
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import hdrs, web
+
+from chatserver import __version__
+
+if TYPE_CHECKING:
+    from chatserver.chat import Chat
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Content-Security-Policy of every page: own files only, nothing inline, no frames."""
+
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "no-referrer",
+    hdrs.X_CONTENT_TYPE_OPTIONS: "nosniff",
+    hdrs.CACHE_CONTROL: "no-cache",
+}
+
+
+class Pages:
+    """Render the pages of one chat with an environment of its own.
+
+    Args:
+        app: The application that serves them.
+        key: The chat's key; several chats in one application do not share an environment.
+        prefix: Where the chat is mounted.
+    """
+
+    def __init__(self, app: web.Application, key: "web.AppKey[Chat]", prefix: str) -> None:
+        self._prefix = prefix
+        self._key = web.AppKey(f"chatserver.jinja.{key}", jinja2.Environment)
+        aiohttp_jinja2.setup(
+            app,
+            app_key=self._key,
+            loader=jinja2.PackageLoader("chatserver.web", "templates"),
+            autoescape=True,
+        )
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        """Return the static files' route."""
+        return [web.get(f"{self._prefix}/static/{{name}}", _static)]
+
+    def chat(self, request: web.Request) -> web.Response:
+        """Render the chat page; links are relative to where the request found it."""
+        base = request.path.removesuffix("/")
+        response = aiohttp_jinja2.render_template(
+            "chat.html",
+            request,
+            {
+                "title": "chatserver",
+                "static": f"{base}/static",
+                "socket": f"{base}/ws",
+                "version": __version__,
+            },
+            app_key=self._key,
+        )
+        response.headers.update(HEADERS)
+        return response
+
+
+async def _static(request: web.Request) -> web.Response:
+    name = request.match_info["name"]
+    content = _FILES.get(name)
+    if content is None:
+        raise web.HTTPNotFound
+    kind = _TYPES[name.rpartition(".")[2]]
+    return web.Response(body=content, content_type=kind, charset="utf-8", headers=HEADERS)
+
+
+_TYPES: Final = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+
+_FILES: Final = {
+    file.name: file.read_bytes()
+    for file in (files("chatserver.web") / "static").iterdir()
+    if file.name.rpartition(".")[2] in _TYPES
+}

@@ -1,0 +1,147 @@
+"""Let users take a name, join and leave rooms, and see who is where."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from chatserver import (
+    ActionError,
+    Context,
+    ErrorCode,
+    Hub,
+    NoConfig,
+    Outcome,
+    Plugin,
+    Reply,
+    Right,
+    Session,
+    User,
+    action,
+    clean_name,
+)
+
+from .paging import Page
+
+
+class Register(Struct, frozen=True):
+    """Ask for a display name."""
+
+    username: str
+
+
+class Join(Struct, frozen=True):
+    """Ask to become a member of a room."""
+
+    room: str | None = None
+
+
+class Leave(Struct, frozen=True):
+    """Ask to leave a room, the one joined last by default."""
+
+    room: str | None = None
+
+
+class ListRooms(Struct, frozen=True):
+    """Ask for the rooms with members, from behind a name."""
+
+    after: str = ""
+
+
+class Members(Struct, frozen=True):
+    """Ask who is in a room, from behind a number of members."""
+
+    room: str | None = None
+    after: Annotated[int, Meta(ge=0)] = 0
+
+
+class RoomsPlugin(Plugin[NoConfig]):
+    """Offer `register`, `join`, `leave`, `list_rooms` and `members`."""
+
+    async def startup(self, hub: Hub) -> None:
+        """Remember the hub, in whose rooms comings and goings are announced."""
+        self._hub = hub
+
+    @action("register")
+    async def register(self, ctx: Context, msg: Register) -> Outcome:
+        """Give the user a display name; again renames."""
+        await ctx.hub.claim_name(ctx.session, msg.username)
+        return Reply("registered", username=ctx.session.username)
+
+    @action("join")
+    async def join(self, ctx: Context, msg: Join) -> Outcome:
+        """Make the connection a member; the reply comes before any event of the room."""
+        hub, session, chat = ctx.hub, ctx.session, ctx.hub.config.chat
+        if chat.require_username and session.user.name is None:
+            raise ActionError(ErrorCode.NOT_REGISTERED, "Register first")
+        room = clean_name(msg.room or chat.default_room, "room", "$.room")
+        ctx.require_right(room, Right.JOIN)
+        before = list(hub.joined(session))
+        if room not in before and not chat.single_room and len(before) >= chat.max_rooms:
+            raise ActionError(
+                ErrorCode.FORBIDDEN, f"You are in {len(before)} rooms; leave one of them first"
+            )
+        members = hub.join(session, room)
+        ctx.respond(Reply("joined", room=room, members=members, messages=[]))
+        if chat.single_room:
+            for other in before:
+                if other != room:
+                    hub.leave(session, other)
+        return None
+
+    @action("leave")
+    async def leave(self, ctx: Context, msg: Leave) -> Outcome:
+        """End a membership; leaving without being in a room is no mistake."""
+        room = msg.room
+        if room is None:
+            room = next(reversed(ctx.hub.joined(ctx.session)), None)
+        if room is None:
+            return Reply("left")
+        ctx.hub.leave(ctx.session, room)
+        return Reply("left", room=room)
+
+    @action("list_rooms")
+    async def list_rooms(self, ctx: Context, msg: ListRooms) -> Outcome:
+        """List the rooms with members that the asker may join, by name."""
+        rights = ctx.session.identity.rights
+        sizes = ctx.hub.rooms()
+        page = Page(ctx.hub.config.limits.max_frame_out)
+        rooms: dict[str, int] = {}
+        for room in sorted(sizes):
+            if room > msg.after and rights.allows(Right.JOIN, room):
+                if not page.takes(room):
+                    return Reply("room_list", rooms=rooms, more=True, after=list(rooms)[-1])
+                rooms[room] = sizes[room]
+        return Reply("room_list", rooms=rooms)
+
+    @action("members")
+    async def members(self, ctx: Context, msg: Members) -> Outcome:
+        """List the connections in a room, in the order they joined."""
+        room = ctx.require_room(msg.room, Right.READ)
+        page = Page(ctx.hub.config.limits.max_frame_out)
+        members: list[dict[str, str]] = []
+        for index, member in enumerate(ctx.hub.members(room)):
+            if index < msg.after:
+                continue
+            if not page.takes(member.username, member.user.id):
+                return Reply("members", room=room, members=members, more=True, after=index)
+            members.append({"username": member.username, "sender": member.user.id})
+        return Reply("members", room=room, members=members)
+
+    def on_join(self, session: Session, room: str) -> None:
+        """Tell the room, the new member included."""
+        self._notify(session, room, "join", f"{session.username} joined {room}")
+
+    def on_leave(self, session: Session, room: str) -> None:
+        """Tell those who stay."""
+        self._notify(session, room, "leave", f"{session.username} left {room}")
+
+    def on_rename(self, user: User, old: str) -> None:
+        """Tell each room that one of the user's connections is in."""
+        sessions = {room: each for each in user.sessions for room in self._hub.joined(each)}
+        for room, session in sessions.items():
+            text = f"{old} is now {session.username}"
+            self._notify(session, room, "rename", text, old=old)
+
+    def _notify(self, session: Session, room: str, event: str, text: str, **more: str) -> None:
+        fields = {"event": event, "text": text, **more}
+        self._hub.publish(room, "notification", fields, author=session)

@@ -1,0 +1,3 @@
+"""Share fixtures with all tests."""
+
+pytest_plugins = ["chatserver.testing.fixtures"]

@@ -1,0 +1,51 @@
+"""Fixtures for tests of the page: Chromium, servers, and people who visit them.
+
+Test modules take it in by `pytest_plugins`.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.e2e.people import Servers, Visits
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def require_chromium() -> None:
+    if not CHROMIUM.exists():
+        reason = f"{CHROMIUM} is missing: install the system package chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    """Give the system's Chromium, headless; without one, skip here and fail under CI=true."""
+    require_chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def serve(tmp_path: Path) -> AsyncIterator[Servers]:
+    """Give a function that starts a server."""
+    servers = Servers(tmp_path)
+    yield servers
+    await servers.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visit(chromium: Browser) -> AsyncIterator[Visits]:
+    """Give a function that opens the page for one more person."""
+    visits = Visits(chromium)
+    yield visits
+    await visits.end()

@@ -1,0 +1,184 @@
+"""What people do and see on the chat page, in a real browser against a real server."""
+
+from typing import Final, Literal
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.people import ARTIFACTS, Person, Servers, Visits
+
+pytest_plugins = ["tests.e2e.browser"]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+HOSTILE: Final = [
+    "<img src=x onerror=window.broken=1>",
+    "<script>window.broken=1</script>",
+    "javascript:window.broken=1",
+    "</li></ol><svg onload=window.broken=1>",
+    "&lt;b&gt; {{ 7 * 7 }} ${7 * 7}",
+]
+
+
+async def test_two_people_converse(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice = await visit(server.url)
+    await alice.expect_state("Online")
+    await alice.enter("alice")
+    await expect(alice.page.locator("#members")).to_have_text("1 member")
+
+    bob = await visit(server.url)
+    await bob.page.get_by_role("button", name="lobby 1 members").click()
+    await bob.enter("bob")
+    await expect(alice.page.locator("#members")).to_have_text("2 members")
+    await expect(bob.page.locator("#members")).to_have_text("2 members")
+    await expect(alice.page.get_by_role("log")).to_contain_text("bob joined lobby")
+
+    await alice.say("hello bob")
+    await bob.sees("hello bob")
+    await bob.say("hello alice")
+    await alice.sees("hello alice")
+    await alice.sees("hello bob")
+    await expect(alice.page.locator(".own .text")).to_have_text(["hello bob"])
+    await expect(bob.page.locator(".own .text")).to_have_text(["hello alice"])
+    await expect(bob.page.locator(".message:not(.own) .author")).to_have_text(["alice"])
+    await expect(alice.page.locator(".sending, .failed")).to_have_count(0)
+
+    await bob.page.close()
+    await expect(alice.page.get_by_role("log")).to_contain_text("bob left lobby")
+    await expect(alice.page.locator("#members")).to_have_text("1 member")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_text_is_never_markup(serve: Servers, visit: Visits, text: str) -> None:
+    server = await serve()
+    alice, bob = await visit(server.url), await visit(server.url)
+    await alice.enter(text, room=text)
+    await bob.enter("bob", room=text)
+    elements = "document.querySelectorAll('img, script, svg, a, iframe').length"
+    before = await bob.page.evaluate(elements)
+    await alice.say(text)
+    await bob.sees(text)
+    await expect(bob.page.locator(".message .author")).to_have_text([text])
+    await expect(bob.page.get_by_role("button", name=f"Leave {text}")).to_be_visible()
+    assert await bob.page.evaluate(elements) == before
+    for person in (alice, bob):
+        assert await person.page.evaluate("window.broken") is None
+
+
+async def test_a_taken_name_leads_back_to_the_form(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice, bob = await visit(server.url), await visit(server.url)
+    await alice.enter("alice")
+    await bob.ask_to_enter("ALICE")
+    await expect(bob.page.get_by_role("alert").filter(has_text="ALICE")).to_be_visible()
+    await expect(bob.page.get_by_label("Your name")).to_be_focused()
+    await bob.page.keyboard.type("bob")
+    await bob.page.keyboard.press("Enter")
+    await expect(bob.page.locator("#room-name")).to_have_text("lobby")
+    await expect(bob.page.locator("#my-name")).to_have_text("bob")
+
+
+async def test_several_rooms(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice, bob = await visit(server.url), await visit(server.url)
+    await alice.enter("alice")
+    await bob.enter("bob")
+    await alice.page.locator("#text").fill("half a sentence")
+    await alice.page.get_by_label("Join or create a room").fill("garden")
+    await alice.page.keyboard.press("Enter")
+    await expect(alice.page.locator("#room-name")).to_have_text("garden")
+    await expect(alice.page.locator("#text")).to_have_value("")
+    await expect(alice.page.locator("#text")).to_be_focused()
+
+    await bob.say("are you still here?")
+    lobby = alice.page.get_by_role("button", name="lobby 2 members 1 unread")
+    await expect(lobby).to_be_visible()
+    await expect(alice.page).to_have_title("(1) chatserver")
+    await lobby.click()
+    await alice.sees("are you still here?")
+    await expect(alice.page.locator("#text")).to_have_value("half a sentence")
+    await expect(alice.page).to_have_title("chatserver")
+
+    await alice.page.get_by_role("button", name="Leave lobby").click()
+    await expect(alice.page.locator("#room-name")).to_have_text("garden")
+    await expect(alice.page.locator("#text")).to_have_value("")
+    await expect(bob.page.get_by_role("log")).to_contain_text("alice left lobby")
+    await alice.page.get_by_role("button", name="Leave garden").click()
+    await expect(alice.page.get_by_text("You are in no room.")).to_be_visible()
+    await alice.page.locator("#others").get_by_role("button", name="lobby").click()
+    await expect(bob.page.locator("#members")).to_have_text("2 members")
+
+
+async def test_the_keyboard_is_enough(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice = await visit(server.url)
+    keys = alice.page.keyboard
+    await expect(alice.page.get_by_label("Your name")).to_be_focused()
+    await keys.type("alice")
+    await keys.press("Tab")
+    await expect(alice.page.get_by_label("Room", exact=True)).to_be_focused()
+    await keys.press("Enter")
+    await expect(alice.page.get_by_label("Message to lobby")).to_be_focused()
+    await keys.type("one")
+    await keys.press("Shift+Enter")
+    await keys.type("two")
+    await keys.press("Enter")
+    await expect(alice.page.locator(".text")).to_have_text(["one\ntwo"], use_inner_text=True)
+    await keys.press("Shift+Tab")
+    await expect(alice.page.get_by_role("log", name="Messages in lobby")).to_be_focused()
+    order = []
+    for _ in range(4):
+        await keys.press("Shift+Tab")
+        order.append(await alice.page.evaluate("document.activeElement.textContent.trim()"))
+    assert [text.split(" ")[0] for text in order] == ["Join", "", "×", "lobby"]
+
+
+async def test_the_log_follows_only_a_reader_at_its_end(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice = await visit(server.url, width=390, height=500)
+    bob = await visit(server.url)
+    await alice.enter("alice")
+    await bob.enter("bob")
+    for number in range(12):
+        await bob.say(f"line {number}")
+    await expect(alice.page.get_by_text("line 11", exact=True)).to_be_in_viewport()
+    log = alice.page.get_by_role("log")
+    news = alice.page.get_by_role("button", name="New messages")
+    await log.evaluate("log => log.scrollTo(0, 0)")
+    await bob.say("one more")
+    await expect(news).to_be_visible()
+    assert await log.evaluate("log => log.scrollTop") == 0
+    await news.click()
+    await expect(alice.page.get_by_text("one more", exact=True)).to_be_in_viewport()
+    await expect(news).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1280])
+async def test_the_page_fits(
+    serve: Servers, visit: Visits, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    server = await serve()
+    alice = await visit(server.url, width=width, scheme=scheme)
+    bob = await visit(server.url)
+    await alice.expect_state("Online")
+    await fits(alice, f"start-{width}-{scheme}")
+    await alice.enter("alice")
+    await bob.enter("bob")
+    await bob.say("Good morning! Has anybody seen the plans for the new garden?")
+    await alice.say("They are on the table, below the blue folder.\nTake them with you.")
+    await bob.say("W" + "o" * 150 + "w, thank you")
+    await bob.say("שלום, מה שלומך היום?")
+    await alice.sees("שלום, מה שלומך היום?")
+    await fits(alice, f"chat-{width}-{scheme}")
+    if width < 720:
+        await alice.page.get_by_role("button", name="Rooms").click()
+    await expect(alice.page.get_by_label("Join or create a room")).to_be_visible()
+    await fits(alice, f"rooms-{width}-{scheme}")
+
+
+async def fits(person: Person, picture: str) -> None:
+    ARTIFACTS.mkdir(exist_ok=True)
+    await person.page.screenshot(path=ARTIFACTS / f"{picture}.png")
+    too_wide = "document.documentElement.scrollWidth > innerWidth"
+    assert not await person.page.evaluate(too_wide)

@@ -1,0 +1,228 @@
+"""How the chat page lives with a connection that ends, lies, or is not let in."""
+
+import re
+from typing import Final
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from playwright.async_api import expect
+
+import chatserver
+from tests.e2e.people import Person, Servers, Visits, Wire
+
+pytest_plugins = ["tests.e2e.browser"]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+BACK_WITHIN: Final = 40
+"""Seconds: longer than the longest back-off."""
+
+
+async def wired(serve: Servers, visit: Visits) -> tuple[Person, Person, Wire]:
+    """Bring alice, whose wire is in our hands, and bob into the lobby of a new server."""
+    server = await serve()
+    wire = Wire()
+    alice = await visit.prepare()
+    await alice.page.clock.install()
+    await wire.cut_into(alice)
+    await alice.page.goto(server.url)
+    bob = await visit(server.url)
+    await alice.enter("alice")
+    await bob.enter("bob")
+    return alice, bob, wire
+
+
+async def test_a_restarted_server_finds_everybody_again(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice, bob = await visit(server.url), await visit(server.url)
+    await alice.enter("alice")
+    await bob.enter("bob")
+    alice.may_lose_connection = bob.may_lose_connection = True
+    await server.stop()
+    await alice.expect_state("Offline")
+    await expect(alice.page.locator("#trouble")).to_contain_text("Reconnecting")
+    await alice.say("can you hear me?")
+    await expect(alice.page.get_by_role("alert").filter(has_text="offline")).to_be_visible()
+    await expect(alice.page.locator("#text")).to_have_value("can you hear me?")
+
+    await server.start()
+    await alice.expect_state("Online", BACK_WITHIN)
+    await bob.expect_state("Online", BACK_WITHIN)
+    await expect(alice.page.get_by_role("log")).to_contain_text("You are connected again.")
+    await expect(alice.page.locator("#trouble")).to_be_hidden()
+    await alice.page.get_by_role("button", name="Send").click()
+    await bob.sees("can you hear me?")
+    await bob.say("loud and clear")
+    await alice.sees("loud and clear")
+    await expect(bob.page.locator(".message:not(.own) .author")).to_have_text(["alice"])
+
+
+async def test_refused_messages_go_again_in_their_order(serve: Servers, visit: Visits) -> None:
+    alice, bob, wire = await wired(serve, visit)
+    wire.hold.add("message")
+    for text in ("first", "second"):
+        await alice.say(text)
+    await expect(alice.page.locator(".sending")).to_have_count(2)
+    for frame in wire.held:
+        refusal = {"code": "rate_limited", "message": "Too fast.", "retry_after": 1}
+        wire.send(action="error", id=frame["id"], **refusal)
+    await expect(alice.page.locator(".failed")).to_contain_text(["Too fast.", "Too fast."])
+    wire.hold.clear()
+    await alice.page.get_by_role("button", name="Retry").last.click()
+    await expect(bob.page.locator(".text")).to_have_text(["first", "second"])
+    await expect(alice.page.locator(".text")).to_have_text(["first", "second"])
+    await expect(alice.page.locator(".failed, .sending")).to_have_count(0)
+
+
+async def test_an_unconfirmed_message_can_be_sent_again(serve: Servers, visit: Visits) -> None:
+    alice, bob, wire = await wired(serve, visit)
+    wire.hold.add("message")
+    await alice.say("is anybody there?")
+    await expect(alice.page.locator(".sending")).to_have_count(1)
+    await wire.close(3012)
+    await expect(alice.page.locator(".failed")).to_contain_text("it may have arrived")
+    wire.hold.clear()
+    await alice.page.get_by_role("button", name="Try now").click()
+    await alice.expect_state("Online")
+    await alice.page.get_by_role("button", name="Retry").click()
+    await bob.sees("is anybody there?")
+    await alice.sees("is anybody there?")
+    await expect(alice.page.locator(".failed")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "text"),
+    [
+        (3503, "", "A moderator has removed you."),
+        (3507, "", "You are banned from this server."),
+        (4500, "closed for today", "closed for today"),
+    ],
+)
+async def test_a_final_close_is_obeyed(
+    serve: Servers, visit: Visits, code: int, reason: str, text: str
+) -> None:
+    alice, _, wire = await wired(serve, visit)
+    await wire.close(code, reason)
+    await expect(alice.page.locator("#trouble")).to_contain_text(text)
+    await alice.page.clock.fast_forward(120_000)
+    await expect(alice.page.locator("#countdown")).to_have_text("")
+    await alice.expect_state("Offline")
+    await alice.page.get_by_role("button", name="Try now").click()
+    await alice.expect_state("Online")
+
+
+async def test_an_announced_close_is_waited_for(serve: Servers, visit: Visits) -> None:
+    alice, bob, wire = await wired(serve, visit)
+    wire.send(action="reconnect", after_ms=60_000, reason="Maintenance")
+    await wire.close(3001)
+    await expect(alice.page.locator("#countdown")).to_have_text(re.compile(r"in (60|59|58|57) s"))
+    await alice.page.clock.fast_forward(40_000)
+    await alice.expect_state("Offline")
+    await alice.page.clock.fast_forward(21_000)
+    await alice.expect_state("Online")
+    await alice.say("back again")
+    await bob.sees("back again")
+
+
+async def test_silence_is_noticed(serve: Servers, visit: Visits) -> None:
+    alice, _, wire = await wired(serve, visit)
+    await alice.page.clock.fast_forward(26_000)
+    await alice.page.clock.fast_forward(11_000)
+    await alice.expect_state("Online")
+    wire.hold.add("ping")
+    await alice.page.clock.fast_forward(26_000)
+    await alice.page.clock.fast_forward(11_000)
+    await expect(alice.page.locator("#trouble-text")).to_have_text("The server does not answer.")
+    assert [frame["action"] for frame in wire.held] == ["ping"]
+    wire.hold.clear()
+    await alice.page.clock.fast_forward(2_000)
+    await alice.expect_state("Online")
+
+
+async def test_unknown_frames_are_passed_over(serve: Servers, visit: Visits) -> None:
+    alice, bob, wire = await wired(serve, visit)
+    wire.send(action="poll.opened", room="lobby", question="?")
+    wire.send(action="message", room="elsewhere", text="not here", username="x", sender="x")
+    for text in ("nonsense", "[1]", "null"):
+        wire.send_text(text)
+    await bob.say("still there?")
+    await expect(alice.page.locator(".text")).to_have_text(["still there?"])
+    wire.send(action="error", code="internal_error", message="Something broke.")
+    await expect(
+        alice.page.get_by_role("alert").filter(has_text="Something broke.")
+    ).to_be_visible()
+
+
+async def test_a_name_lost_meanwhile_is_asked_for_again(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice, bob, wire = await visit.prepare(), await visit(server.url), Wire()
+    await wire.cut_into(alice)
+    await alice.page.goto(server.url)
+    await alice.enter("alice", room="garden")
+    await wire.close(3503)
+    await alice.expect_state("Offline")
+    await bob.enter("alice", room="garden")
+    await alice.page.get_by_role("button", name="Try now").click()
+    await expect(alice.page.locator("#enter-error")).to_contain_text("alice")
+    await alice.enter("alice again", room="garden")
+    await alice.say("it is me")
+    await bob.sees("it is me")
+
+
+async def test_a_token_in_the_address_signs_in(serve: Servers, visit: Visits) -> None:
+    token = {"token": "s3cret+token", "user": "u1", "name": "Ada"}
+    server = await serve(middlewares=["origin", {"auth": {"tokens": [token]}}])
+    ada = await visit(f"{server.url}#token=s3cret+token")
+    await ada.expect_state("Online")
+    await expect(ada.page).to_have_url(server.url)
+    await expect(ada.page.get_by_label("Your name")).to_have_value("Ada")
+    await ada.page.get_by_role("button", name="Join").click()
+    await ada.say("hello")
+    await ada.sees("hello")
+
+    for fragment, who in (("#token=wrong", "a wrong token"), ("", "no token")):
+        stranger = await visit.prepare()
+        stranger.may_lose_connection = True
+        await stranger.page.goto(server.url + fragment)
+        shown = stranger.page.locator("#trouble-text")
+        await expect(shown, who).to_have_text("The server wants a valid sign-in. (Invalid token)")
+        await expect(stranger.page.locator("#countdown")).to_have_text("")
+
+
+async def test_a_busy_server_says_when_to_come_back(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice = await visit(server.url)
+    await alice.expect_state("Online")
+    alice.may_lose_connection = True
+    answer = {"Retry-After": "50", "Content-Type": "text/plain"}
+    await alice.page.route(
+        "**/ws", lambda route: route.fulfill(status=503, headers=answer, body="Full house\n")
+    )
+    await server.stop()
+    trouble = alice.page.locator("#trouble")
+    await expect(trouble).to_contain_text("(Full house)", timeout=BACK_WITHIN * 1000)
+    await expect(trouble).to_contain_text(re.compile(r"in (50|49|48) s"))
+
+
+async def test_a_browser_without_storage_can_chat(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice = await visit.prepare()
+    await alice.page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() { throw new Error('forbidden'); }})"
+    )
+    await alice.page.goto(server.url)
+    await alice.enter("alice")
+    await alice.say("hello")
+    await alice.sees("hello")
+
+
+async def test_the_page_works_below_a_prefix(visit: Visits) -> None:
+    app = web.Application()
+    chatserver.setup(app, prefix="/talk", pages=True)
+    async with TestServer(app, host="127.0.0.1") as server:
+        for path in ("/talk", "/talk/"):
+            alice = await visit(str(server.make_url(path)))
+            await alice.enter("alice" + path)
+            await alice.say("hello from below")
+            await alice.sees("hello from below")
+            await alice.page.close()
