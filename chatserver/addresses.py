@@ -210,7 +210,8 @@ def _pairs(element: str) -> dict[str, str]:
 
 def _walk(trusted: Trusted, peer: str, nodes: Iterable[str]) -> tuple[str, int]:
     remote, depth = peer, 0
-    for depth, node in enumerate(nodes):
+    for place, node in enumerate(nodes):
+        depth = place
         address = _node_address(node)
         if address is None:
             break

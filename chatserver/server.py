@@ -81,11 +81,11 @@ class Server:
         )
         await runner.setup()
         try:
+            self._handle_signals()
             sites = await self._listen(runner)
             for url in self._urls(runner):
                 print(f"Listening on {url}", flush=True)
             self._warn_if_open(runner)
-            self._handle_signals()
             await self._stop.wait()
             log.info("shutting down")
             for site in sites:

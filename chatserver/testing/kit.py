@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMessage, WSMsgType, web
 
 from chatserver.app import CHAT, Source, create_app
 from chatserver.chat import Chat
@@ -22,19 +22,21 @@ Frame = dict[str, object]
 
 
 class Peer:
-    """Be one client; made by `ChatServer.connect`.
+    """Be one client; made by `ChatServer.connect`. It reads all the time, as good clients do.
 
     Args:
         socket: The open WebSocket.
 
     Attributes:
-        socket: The same, for tests that want the raw frames.
+        socket: The same, for tests that send raw frames.
     """
 
     def __init__(self, socket: ClientWebSocketResponse) -> None:
         self.socket = socket
+        self._inbox: asyncio.Queue[WSMessage] = asyncio.Queue()
         self._backlog: list[Frame] = []
         self._ids = itertools.count(1)
+        self._reader = asyncio.create_task(self._read())
 
     async def send(self, action: str, **payload: object) -> None:
         """Send a message without an id."""
@@ -59,6 +61,26 @@ class Peer:
             skip=True,
         )
 
+    async def receive(self) -> Frame:
+        """Return the next frame, whatever it is.
+
+        Raises:
+            AssertionError: None came within `DEADLINE` seconds.
+        """
+        return self._backlog.pop(0) if self._backlog else await self._receive("a frame")
+
+    async def receive_text(self, what: str = "a text") -> str:
+        """Return the next text message as it is, for servers that speak plain text."""
+        try:
+            async with asyncio.timeout(DEADLINE):
+                message = await self._inbox.get()
+        except TimeoutError:
+            raise AssertionError(f"{what} did not come within {DEADLINE:g} s") from None
+        if message.type is not WSMsgType.TEXT:
+            self._inbox.put_nowait(message)
+            raise AssertionError(f"{what} did not come: the connection ended ({message})")
+        return str(message.data)
+
     async def silent(self) -> None:
         """Check that nothing has been sent to this client, by having a ping overtake nothing.
 
@@ -67,23 +89,27 @@ class Peer:
         """
         number = f"silent-{next(self._ids)}"
         await self.send("ping", id=number)
-        frame = self._backlog.pop(0) if self._backlog else await self._receive("a pong")
+        frame = await self.receive()
         if frame.get("id") != number:
             raise AssertionError(f"expected silence, got {frame}")
 
     async def closed(self) -> int:
         """Wait until the server closes the connection and return the close code."""
         async with asyncio.timeout(DEADLINE):
-            while True:
-                message = await self.socket.receive()
-                if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
-                    return self.socket.close_code or 1006
-                if message.type is WSMsgType.ERROR:
-                    return 1006
+            await asyncio.shield(self._reader)
+        return self.socket.close_code or 1006
 
     async def close(self) -> None:
         """Leave."""
         await self.socket.close()
+        await self._reader
+
+    async def _read(self) -> None:
+        while True:
+            message = await self.socket.receive()
+            self._inbox.put_nowait(message)
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                return
 
     async def _next(
         self, matches: Callable[[Frame], bool], what: str, *, skip: bool = False
@@ -102,14 +128,7 @@ class Peer:
                 self._backlog.append(frame)
 
     async def _receive(self, what: str) -> Frame:
-        try:
-            async with asyncio.timeout(DEADLINE):
-                message = await self.socket.receive()
-        except TimeoutError:
-            raise AssertionError(f"{what} did not come within {DEADLINE:g} s") from None
-        if message.type is not WSMsgType.TEXT:
-            raise AssertionError(f"{what} did not come: the connection ended ({message})")
-        frame: Frame = json.loads(message.data)
+        frame: Frame = json.loads(await self.receive_text(what))
         return frame
 
 
@@ -138,6 +157,7 @@ class ChatServer:
         self.url = ""
         self._runner = web.AppRunner(self.app, shutdown_timeout=1.0)
         self._http: ClientSession | None = None
+        self._peers: list[Peer] = []
 
     @property
     def chat(self) -> Chat:
@@ -166,6 +186,8 @@ class ChatServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        for peer in self._peers:
+            await peer.close()
         await self.http.close()
         await self._runner.cleanup()
 
@@ -177,11 +199,15 @@ class ChatServer:
         headers: dict[str, str] | None = None,
         protocols: Sequence[str] = (),
     ) -> Peer:
-        """Connect a client; with a name it registers, with rooms it joins them one by one."""
+        """Connect a client; with a name it registers, with rooms it joins them one by one.
+
+        It stays connected until it is closed or the server ends, also when nobody holds it.
+        """
         socket = await self.http.ws_connect(
             path, headers=headers, protocols=protocols, autoping=True, max_msg_size=0
         )
         peer = Peer(socket)
+        self._peers.append(peer)
         if name is not None:
             await _succeed(peer, "register", username=name)
         for room in rooms:
