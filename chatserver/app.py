@@ -11,8 +11,8 @@ from chatserver.config import Config
 from chatserver.config.load import Settings, settings_of
 from chatserver.endpoint import Identify, wants_upgrade
 from chatserver.errors import ConfigError
-from chatserver.middleware import Middleware
-from chatserver.plugin import Plugin
+from chatserver.middleware import AnyMiddleware
+from chatserver.plugin import AnyPlugin
 from chatserver.web.health import health_routes
 from chatserver.web.metrics import metrics_routes
 from chatserver.web.pages import Pages
@@ -28,8 +28,8 @@ def create_app(
     config: Source = None,
     *,
     identity: Identify | None = None,
-    plugins: Sequence[Plugin[object]] = (),
-    middlewares: Sequence[Middleware[object]] = (),
+    plugins: Sequence[AnyPlugin] = (),
+    middlewares: Sequence[AnyMiddleware] = (),
 ) -> web.Application:
     """Make an application that serves the chat, its page, health checks and metrics.
 
@@ -66,8 +66,8 @@ def setup(
     key: web.AppKey[Chat] = CHAT,
     pages: bool = False,
     metrics: bool = False,
-    plugins: Sequence[Plugin[object]] = (),
-    middlewares: Sequence[Middleware[object]] = (),
+    plugins: Sequence[AnyPlugin] = (),
+    middlewares: Sequence[AnyMiddleware] = (),
 ) -> Chat:
     """Add a chat to an application; it starts, drains and ends with it.
 

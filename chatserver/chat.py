@@ -13,14 +13,14 @@ from chatserver.dispatch import Dispatcher
 from chatserver.endpoint import Endpoint, Identify, new_session
 from chatserver.envelope import encode_event
 from chatserver.errors import CloseCode, ConfigError
-from chatserver.extension import Extension
+from chatserver.extension import AnyExtension
 from chatserver.frames import text_frame
 from chatserver.hub import LocalHub
 from chatserver.liveness import Sweeper
-from chatserver.middleware import Middleware
+from chatserver.middleware import AnyMiddleware
 from chatserver.pending import Pending
 from chatserver.pipeline import Pipeline
-from chatserver.plugin import Plugin
+from chatserver.plugin import AnyPlugin
 from chatserver.registry import (
     configured_middlewares,
     convert_config,
@@ -67,8 +67,8 @@ class Chat:
         self,
         settings: Settings,
         *,
-        plugins: Sequence[Plugin[object]] = (),
-        middlewares: Sequence[Middleware[object]] = (),
+        plugins: Sequence[AnyPlugin] = (),
+        middlewares: Sequence[AnyMiddleware] = (),
         identify: Identify | None = None,
     ) -> None:
         self.settings = settings
@@ -185,7 +185,7 @@ class Chat:
         live = {middleware.name: middleware for middleware in self.middlewares}
         if names != [name for _, name in configured_middlewares(self.settings)]:
             raise ConfigError("adding, removing or moving middlewares needs a restart")
-        changes: list[tuple[Middleware[object], object]] = []
+        changes: list[tuple[AnyMiddleware, object]] = []
         for path, name in configured_middlewares(settings):
             config = convert_config(settings, type(live[name]), path)
             type(live[name])(config)
@@ -200,7 +200,7 @@ class Chat:
         self.settings = settings
 
     @property
-    def _extensions(self) -> Iterator[Extension[object]]:
+    def _extensions(self) -> Iterator[AnyExtension]:
         yield from self.plugins
         yield from self.middlewares
 

@@ -12,7 +12,7 @@ from chatserver import __version__
 from chatserver.app import CHAT, create_app
 from chatserver.config.load import Settings
 from chatserver.errors import ConfigError
-from chatserver.extension import Extension
+from chatserver.extension import AnyExtension
 from chatserver.logs import set_up
 from chatserver.registry import configured_middlewares, configured_plugins, find
 from chatserver.server import Server, tls_context
@@ -120,7 +120,7 @@ def _list_extensions(settings: Settings) -> int:
         "middleware": [name for _, name in configured_middlewares(settings)],
     }
     chat = create_app(settings)[CHAT]
-    loaded: dict[str, dict[str, Extension[object]]] = {
+    loaded: dict[str, dict[str, AnyExtension]] = {
         "plugin": {plugin.name: plugin for plugin in chat.plugins},
         "middleware": {middleware.name: middleware for middleware in chat.middlewares},
     }

@@ -282,7 +282,9 @@ class Connection(Outlet):
         if message.type is WSMsgType.CLOSE:
             log.debug("closed by the peer: %s", message.data)
             if not self.closing:
-                self.finish(close_frame(close_answer(message.data)))
+                # aiohttp says 0 for a close frame without a code.
+                answer = close_answer(message.data) if message.data else CloseCode.OK
+                self.finish(close_frame(answer))
         elif isinstance(message.data, WebSocketError):
             self._stats.closes[message.data.code] += 1
             log.info("closed %d: %s", message.data.code, message.data)

@@ -9,7 +9,7 @@ import msgspec
 from chatserver.context import Context, Outcome
 from chatserver.envelope import DECODE_ERRORS, payload_error, unknown_action
 from chatserver.errors import ConfigError
-from chatserver.extension import Extension
+from chatserver.extension import AnyExtension
 
 Call = Callable[[Context], Awaitable[Outcome]]
 
@@ -24,9 +24,9 @@ class Dispatcher:
         ConfigError: Two extensions define one action, or a handler's signature cannot be used.
     """
 
-    def __init__(self, extensions: Iterable[Extension[object]]) -> None:
+    def __init__(self, extensions: Iterable[AnyExtension]) -> None:
         self._calls: dict[str, Call] = {}
-        owners: dict[str, Extension[object]] = {}
+        owners: dict[str, AnyExtension] = {}
         for extension in extensions:
             for action, method in type(extension).actions().items():
                 if action in owners:
@@ -54,7 +54,7 @@ class Dispatcher:
         return await call(ctx)
 
 
-def _bind(extension: Extension[object], action: str, method: str) -> Call:
+def _bind(extension: AnyExtension, action: str, method: str) -> Call:
     handler = getattr(extension, method)
     where = f"{type(extension).__qualname__}.{method}"
     if not inspect.iscoroutinefunction(handler):

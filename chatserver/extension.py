@@ -1,7 +1,7 @@
 """Hold what plugins and middlewares have in common: configuration, life cycle, actions."""
 
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final, Generic, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
 from msgspec import Struct
 
@@ -88,3 +88,7 @@ class Extension(Generic[C]):
             if name is not None:
                 found[cast("str", name)] = attribute
         return found
+
+
+AnyExtension = Extension[Any]
+"""An extension, whatever its configuration."""

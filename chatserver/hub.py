@@ -15,7 +15,7 @@ from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
 from chatserver.fanout import FanOut
 from chatserver.frames import text_frame
 from chatserver.pending import Pending
-from chatserver.plugin import Plugin
+from chatserver.plugin import AnyPlugin, Plugin
 from chatserver.positions import Position
 from chatserver.rooms import Room, RoomTable
 from chatserver.session import Identity, Session, User
@@ -42,7 +42,7 @@ class LocalHub(Hub):
         config: Config,
         data_dir: Path,
         broker: Broker,
-        plugins: Iterable[Plugin[object]],
+        plugins: Iterable[AnyPlugin],
         call_soon: Callable[[Callable[[], None]], object],
         stats: Stats,
     ) -> None:
@@ -271,7 +271,7 @@ def _check_fields(fields: Mapping[str, object]) -> None:
 
 
 def _hooks(
-    plugins: Iterable[Plugin[object]], hook: Callable[..., None]
+    plugins: Iterable[AnyPlugin], hook: Callable[..., None]
 ) -> tuple[Callable[..., None], ...]:
     name = hook.__name__
     return tuple(

@@ -5,7 +5,7 @@ outermost. A hook that a middleware does not override is not in its chain and co
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from chatserver.context import Context, Handshake, Outcome
 from chatserver.extension import Extension
@@ -59,3 +59,7 @@ class Middleware(Extension[C]):
     def authenticates(self) -> bool:
         """Whether it keeps strangers out; a server without one warns when it is reachable."""
         return False
+
+
+AnyMiddleware = Middleware[Any]
+"""A middleware, whatever its configuration."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from chatserver.middleware import ConnectNext, MessageNext, Middleware
+from chatserver.middleware import AnyMiddleware, ConnectNext, MessageNext, Middleware
 from chatserver.session import Session
 
 Charge = Callable[[Session, int], None]
@@ -28,7 +28,7 @@ class Pipeline:
 
     def __init__(
         self,
-        middlewares: Sequence[Middleware[object]],
+        middlewares: Sequence[AnyMiddleware],
         connect: ConnectNext,
         dispatch: MessageNext,
     ) -> None:

@@ -1,7 +1,7 @@
 """Define what a plugin is: a set of actions, with hooks into the life of connections and rooms."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatserver.extension import Extension
 from chatserver.session import Session, User
@@ -37,3 +37,7 @@ class Plugin(Extension[C]):
     def routes(self) -> "Iterable[AbstractRouteDef]":
         """Return HTTP routes to serve beside the chat; paths are below the chat's prefix."""
         return ()
+
+
+AnyPlugin = Plugin[Any]
+"""A plugin, whatever its configuration."""

@@ -15,11 +15,11 @@ from chatserver.broker import Broker
 from chatserver.config import DEFAULT_PLUGINS
 from chatserver.config.load import Settings
 from chatserver.errors import ConfigError
-from chatserver.extension import API_VERSION, Extension
-from chatserver.middleware import Middleware
-from chatserver.plugin import Plugin
+from chatserver.extension import API_VERSION, AnyExtension
+from chatserver.middleware import AnyMiddleware, Middleware
+from chatserver.plugin import AnyPlugin, Plugin
 
-E = TypeVar("E", bound=Extension[object])
+E = TypeVar("E", bound=AnyExtension)
 
 Path = tuple[str | int, ...]
 
@@ -54,10 +54,10 @@ def find(group: str) -> dict[str, list[Found]]:
     return found
 
 
-def load_middlewares(settings: Settings) -> list[Middleware[object]]:
+def load_middlewares(settings: Settings) -> list[AnyMiddleware]:
     """Build the configured middlewares, outermost first."""
     found = find("chatserver.middlewares")
-    built: list[Middleware[object]] = []
+    built: list[AnyMiddleware] = []
     for path, name in configured_middlewares(settings):
         if any(other.name == name for other in built):
             raise ConfigError(f"the middleware {name!r} is listed twice", settings.where(path))
@@ -65,9 +65,7 @@ def load_middlewares(settings: Settings) -> list[Middleware[object]]:
     return built
 
 
-def load_plugins(
-    settings: Settings, instances: Sequence[Plugin[object]] = ()
-) -> list[Plugin[object]]:
+def load_plugins(settings: Settings, instances: Sequence[AnyPlugin] = ()) -> list[AnyPlugin]:
     """Build the configured plugins, ordered so that what one requires comes before it.
 
     Args:
@@ -119,7 +117,7 @@ def configured_plugins(settings: Settings) -> list[tuple[Path, str]]:
     return [(("plugins", name), name) for name in names if listed.get(name) is not False]
 
 
-def convert_config(settings: Settings, cls: type[Extension[object]], path: Path) -> object:
+def convert_config(settings: Settings, cls: type[AnyExtension], path: Path) -> object:
     """Convert an extension's own part of the configuration into its `Config` type."""
     return settings.document.convert(path, cls.Config, ignore=("use",))
 
@@ -195,12 +193,12 @@ def _origin(found: Mapping[str, list[Found]], name: str) -> str:
     return f" of {found[name][0].distribution}" if name in found else ""
 
 
-def _default_name(plugin: Plugin[object]) -> str:
+def _default_name(plugin: AnyPlugin) -> str:
     return type(plugin).__name__.removesuffix("Plugin").lower()
 
 
-def _ordered(plugins: Mapping[str, Plugin[object]]) -> list[Plugin[object]]:
-    ordered: dict[str, Plugin[object]] = {}
+def _ordered(plugins: Mapping[str, AnyPlugin]) -> list[AnyPlugin]:
+    ordered: dict[str, AnyPlugin] = {}
 
     def place(name: str, chain: tuple[str, ...]) -> None:
         if name in ordered:

@@ -11,8 +11,8 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMessage, WSMsgType
 
 from chatserver.app import CHAT, Source, create_app
 from chatserver.chat import Chat
-from chatserver.middleware import Middleware
-from chatserver.plugin import Plugin
+from chatserver.middleware import AnyMiddleware
+from chatserver.plugin import AnyPlugin
 
 DEADLINE: Final = 5.0
 """Seconds after which something expected is missing."""
@@ -149,8 +149,8 @@ class ChatServer:
         self,
         config: Source = None,
         *,
-        plugins: Sequence[Plugin[object]] = (),
-        middlewares: Sequence[Middleware[object]] = (),
+        plugins: Sequence[AnyPlugin] = (),
+        middlewares: Sequence[AnyMiddleware] = (),
         app: web.Application | None = None,
     ) -> None:
         self.app = app or create_app(config, plugins=plugins, middlewares=middlewares)

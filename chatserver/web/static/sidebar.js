@@ -49,7 +49,7 @@ function roomItem(name, pick) {
   const button = make("button", "pick");
   button.type = "button";
   const members = make("span", "members");
-  members.append(make("span", "count"), make("span", "hush", " members"));
+  members.append(make("span", "count"), make("span", "hush"));
   const unread = make("span", "unread");
   unread.append(make("span", "count"), make("span", "hush", " unread"));
   button.append(makeWritten("span", "name", name), " ", members, " ", unread);
@@ -59,7 +59,10 @@ function roomItem(name, pick) {
 }
 
 function update(item, { members = 0, unread = 0, current = false }) {
+  const word = members === 1 ? "member" : "members";
   put(item.querySelector(".members .count"), String(members));
+  put(item.querySelector(".members .hush"), ` ${word}`);
+  item.querySelector(".members").title = `${members} ${word}`;
   put(item.querySelector(".unread .count"), unread > 99 ? "99+" : String(unread));
   item.querySelector(".unread").hidden = unread === 0;
   if (current) item.querySelector(".pick").setAttribute("aria-current", "true");
