@@ -98,8 +98,9 @@ def find_client(trusted: Trusted, peer: str, headers: Headers, *, tls: bool) -> 
     The walk ends at the first address that is not trusted: that is the client. At one that is
     hidden, unknown or nonsense, the client is the proxy that reported it. Scheme and host come from
     what the proxy nearest to the client wrote, and from the connection where it wrote nothing.
-    ``Forwarded`` makes the X-Forwarded-* headers ignored, so a proxy that writes only those has to
-    remove a client's ``Forwarded``. Bad input never raises and costs bounded time.
+    ``Forwarded`` goes before the X-Forwarded-* headers; where both are there and lead to different
+    clients, one of them is the client's own invention, so neither is believed. Bad input never
+    raises and costs bounded time.
 
     Args:
         trusted: The proxies to believe; headers from any other peer are ignored.
@@ -113,17 +114,21 @@ def find_client(trusted: Trusted, peer: str, headers: Headers, *, tls: bool) -> 
     if not trusted.trusts(peer):
         return Client(remote, scheme, host)
     forwarded = _from_right(headers, "Forwarded")
+    x_forwarded = _from_right(headers, "X-Forwarded-For")
+    found, depth = _walk(trusted, remote, x_forwarded)
     if forwarded:
         elements = [_pairs(element) for element in forwarded]
-        remote, depth = _walk(trusted, remote, (element.get("for", "") for element in elements))
+        nodes = (element.get("for", "") for element in elements)
+        by_x, (found, depth) = found, _walk(trusted, remote, nodes)
+        if x_forwarded and by_x != found:
+            return Client(remote, scheme, host)
         said = elements[depth]
         proto, name = said.get("proto", ""), said.get("host", "")
     else:
-        remote, depth = _walk(trusted, remote, _from_right(headers, "X-Forwarded-For"))
         proto = _at(_from_right(headers, "X-Forwarded-Proto"), depth)
         name = _at(_from_right(headers, "X-Forwarded-Host"), depth)
     return Client(
-        remote, _SCHEMES.get(proto.lower(), scheme), name if _HOST.fullmatch(name) else host
+        found, _SCHEMES.get(proto.lower(), scheme), name if _HOST.fullmatch(name) else host
     )
 
 

@@ -209,7 +209,7 @@ class Chat:
         spread = min(30_000, max(1000, 2 * len(connections)))
         for connection in connections:
             after = random.randint(100, spread)  # noqa: S311 - a spread, no secret
-            event = encode_event("reconnect", {"after_ms": after, "reason": "shutdown"})
+            event = encode_event({"action": "reconnect", "after_ms": after, "reason": "shutdown"})
             connection.write(text_frame(event))
         for start in range(0, len(connections), CLOSE_BATCH):
             batch = connections[start : start + CLOSE_BATCH]

@@ -13,9 +13,10 @@ from chatserver.app import CHAT, create_app
 from chatserver.config.load import Settings
 from chatserver.errors import ConfigError
 from chatserver.extension import AnyExtension
-from chatserver.logs import set_up
+from chatserver.logs import escape, set_up
 from chatserver.registry import configured_middlewares, configured_plugins, find
-from chatserver.server import Server, tls_context
+from chatserver.server import Server, hosts
+from chatserver.tls import load as load_tls
 
 OK: Final = 0
 FAILED: Final = 1
@@ -47,10 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         set_up(settings.config.log)
         return _serve(settings, load)
     except ConfigError as error:
-        print(f"chatserver: {error}", file=sys.stderr)
+        print(f"chatserver: {escape(str(error))}", file=sys.stderr)
         return BAD_CONFIG
     except OSError as error:
-        print(f"chatserver: {error.strerror or error}", file=sys.stderr)
+        reason = error if error.filename else error.strerror or error
+        print(f"chatserver: {escape(str(reason))}", file=sys.stderr)
         return FAILED
 
 
@@ -106,7 +108,8 @@ def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]
 
 def _check(settings: Settings) -> int:
     app = create_app(settings)
-    tls_context(settings)
+    hosts(settings)
+    load_tls(settings)
     chat = app[CHAT]
     plugins = ", ".join(plugin.name for plugin in chat.plugins)
     middlewares = ", ".join(middleware.name for middleware in chat.middlewares)

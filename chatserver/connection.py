@@ -15,7 +15,7 @@ from aiohttp.web import WebSocketResponse
 
 from chatserver.acknowledgements import Acknowledgements
 from chatserver.context import Context
-from chatserver.envelope import Envelope, NotJsonError, parse, plain_text, printable
+from chatserver.envelope import Envelope, NotJsonError, address_of, parse, plain_text, printable
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
 from chatserver.frames import PING, close_answer, close_frame, pong_frame
 from chatserver.hub import LocalHub
@@ -33,6 +33,9 @@ FAIRNESS: Final = 64
 
 UNREADABLE: Final = Envelope("action", None, None, "", 0)
 """Stands for a frame of which nothing could be read."""
+
+PLAIN: Final = Envelope("action", None, None, "", 0, plain=True)
+"""The same where clients speak plain text."""
 
 FAILED: Final = ActionError(ErrorCode.INTERNAL_ERROR, "Something went wrong on the server")
 OVERDUE: Final = ActionError(
@@ -197,7 +200,7 @@ class Connection(Outlet):
                 self._settle(envelope, outcome)
         except ActionError as error:
             if envelope is UNREADABLE:
-                envelope = self._read_head(raw)
+                envelope = self._address(raw)
                 self._count_bad(error)
             self.refuse(envelope, error)
         except Disconnect as end:
@@ -264,11 +267,11 @@ class Connection(Outlet):
                 raise
             return plain_text(raw, plain.action)
 
-    def _read_head(self, raw: str) -> Envelope:
-        try:
-            return self._parse(raw)
-        except ActionError:
-            return UNREADABLE
+    def _address(self, raw: str) -> Envelope:
+        found = address_of(raw)
+        if found is not None:
+            return found
+        return UNREADABLE if self._hub.config.chat.plain_text is None else PLAIN
 
     def _count_bad(self, error: ActionError) -> None:
         if error.code == ErrorCode.RATE_LIMITED:

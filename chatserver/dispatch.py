@@ -42,8 +42,10 @@ class Dispatcher:
         """The names of all actions on offer."""
         return self._calls
 
-    async def dispatch(self, ctx: Context) -> Outcome:
+    def dispatch(self, ctx: Context) -> Awaitable[Outcome]:
         """Run the handler of a message; the core of the message onion.
+
+        A plain function: the handler's own coroutine is the only one made.
 
         Raises:
             ActionError: ``unknown_action``, ``bad_payload``, or what the handler raises.
@@ -51,7 +53,7 @@ class Dispatcher:
         call = self._calls.get(ctx.envelope.action)  # type: ignore[arg-type]  # None is never a key
         if call is None:
             raise unknown_action(ctx.envelope)
-        return await call(ctx)
+        return call(ctx)
 
 
 def _bind(extension: AnyExtension, action: str, method: str) -> Call:

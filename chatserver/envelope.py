@@ -1,6 +1,6 @@
 """Parse client messages and encode the server's (docs/protocol.md, "Envelope")."""
 
-import json
+import re
 from typing import Annotated, Literal
 
 from msgspec import DecodeError, Meta, Struct, ValidationError
@@ -10,6 +10,9 @@ from chatserver.errors import ActionError, ErrorCode
 
 MAX_ID = 64
 """Characters a textual request id may have."""
+
+MAX_REFUSED = 128 * 1024
+"""Characters of a refused message that are still looked through for its id."""
 
 Key = Literal["action", "type"]
 """Which word the client uses for the name of a message; answers use the same."""
@@ -55,6 +58,9 @@ class NotJsonError(ActionError):
     """Report a frame that is no JSON object: plain text, or JSON gone wrong."""
 
 
+# An escaped NUL in sound JSON; pairs of backslashes before it are text, so it still counts.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
 _head = Decoder(_Head)
 _encoder = Encoder()
 
@@ -80,11 +86,26 @@ def parse(raw: str) -> Envelope:
         raise NotJsonError(ErrorCode.BAD_JSON, "The JSON is nested too deeply") from None
     except DECODE_ERRORS as error:
         raise NotJsonError(ErrorCode.BAD_JSON, f"Not valid JSON: {error}") from None
-    if "\\u0000" in raw and _has_nul(json.loads(raw)):
+    if "\\u0000" in raw and _NUL.search(raw):
         raise ActionError(ErrorCode.BAD_PAYLOAD, "NUL characters are not allowed")
     if head.action is None and head.type is not None:
         return Envelope("type", head.type, head.id, raw, size)
     return Envelope("action", head.action, head.id, raw, size)
+
+
+def address_of(raw: str) -> Envelope | None:
+    """Return key and id of a message that is refused unread, so that the error can name it.
+
+    None where there is nothing to find, or too much to look through: 128 Ki characters.
+    """
+    if len(raw) > MAX_REFUSED:
+        return None
+    try:
+        head = _head.decode(raw)
+    except DECODE_ERRORS:
+        return None
+    key: Key = "type" if head.action is None and head.type is not None else "action"
+    return Envelope(key, head.action or head.type, head.id, "", 0)
 
 
 def plain_text(text: str, action: str) -> Envelope:
@@ -119,9 +140,9 @@ def encode(key: Key, name: str, id: RequestId | None, fields: dict[str, object])
     return _encoder.encode({key: name, "id": id, **fields})
 
 
-def encode_event(name: str, fields: dict[str, object]) -> bytes:
-    """Encode an event; the caller's fields keep their order behind the name."""
-    return _encoder.encode({"action": name, **fields})
+def encode_event(event: dict[str, object]) -> bytes:
+    """Encode an event, whose name stands under ``action``."""
+    return _encoder.encode(event)
 
 
 def encode_error(key: Key, id: RequestId | None, error: ActionError) -> bytes:  # noqa: A002 - the wire's word
@@ -132,11 +153,3 @@ def encode_error(key: Key, id: RequestId | None, error: ActionError) -> bytes:  
     if error.retry_after is not None:
         fields["retry_after"] = round(error.retry_after, 3)
     return encode(key, "error", id, fields)
-
-
-def _has_nul(value: object) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(_has_nul(part) for pair in value.items() for part in pair)
-    return isinstance(value, list) and any(map(_has_nul, value))

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 from msgspec import Struct
 
 from chatserver.context import Hub, Outcome
+from chatserver.errors import ConfigError
 
 API_VERSION: Final = 1
 """The version of the contract; an extension made for another one does not start."""
@@ -81,12 +82,21 @@ class Extension(Generic[C]):
 
     @classmethod
     def actions(cls) -> dict[str, str]:
-        """Return the actions it defines and the names of their methods."""
+        """Return the actions it defines and the names of their methods.
+
+        Raises:
+            ConfigError: Two methods handle one action.
+        """
         found: dict[str, str] = {}
         for attribute in dir(cls):
-            name = getattr(getattr(cls, attribute), _ACTION, None)
+            name = cast("str | None", getattr(getattr(cls, attribute), _ACTION, None))
+            if name in found:
+                raise ConfigError(
+                    f"{cls.__qualname__} handles the action {name!r} twice:"
+                    f" {found[name]} and {attribute}; rename one of the actions"
+                )
             if name is not None:
-                found[cast("str", name)] = attribute
+                found[name] = attribute
         return found
 
 

@@ -41,9 +41,12 @@ class FanOut:
             if not self._dirty:
                 self._call_soon(self._flush_dirty)
             self._dirty.append(room)
-        room.pending.append((frame, droppable))
+        if droppable and room.essential is None:
+            room.essential = room.pending.copy()
+        elif room.essential is not None and not droppable:
+            room.essential.append(frame)
+        room.pending.append(frame)
         room.pending_size += len(frame)
-        room.droppable += droppable
         if room.pending_size >= EARLY:
             self.flush(room)
 
@@ -52,15 +55,12 @@ class FanOut:
         pending = room.pending
         if not pending:
             return
-        frames = b"".join([frame for frame, _ in pending])
-        essential = (
-            b"".join([frame for frame, droppable in pending if not droppable])
-            if room.droppable
-            else None
-        )
+        frames = pending[0] if len(pending) == 1 else b"".join(pending)
+        essential = None if room.essential is None else b"".join(room.essential)
         self._stats.deliveries += len(pending) * len(room.members)
         room.pending = []
-        room.pending_size = room.droppable = 0
+        room.pending_size = 0
+        room.essential = None
         for write in room.members.values():
             write(frames, essential)
 

@@ -127,12 +127,12 @@ class LocalHub(Hub):
         user = session.user
         for holder in self.users.holders(name, user):
             if await self._answers(holder):
-                raise ActionError(ErrorCode.NAME_TAKEN, f"The name {name} is taken")
+                raise ActionError(ErrorCode.NAME_TAKEN, f"The name {name} is taken; choose another")
             for silent in list(holder.sessions):
                 silent.sink.close(CloseCode.NO_PONG, "no pong")
                 self.drop(silent)
         if self.users.holders(name, user):
-            raise ActionError(ErrorCode.NAME_TAKEN, f"The name {name} is taken")
+            raise ActionError(ErrorCode.NAME_TAKEN, f"The name {name} is taken; choose another")
         old = self.users.give(user, name)
         if old is not None and old != name:
             _call(self._on_rename, user, old)
@@ -216,25 +216,27 @@ class LocalHub(Hub):
         ephemeral: bool = False,
     ) -> Pending[Published]:
         """Send an event to a room; see `Hub.publish`."""
-        _check_fields(fields)
+        if not RESERVED.isdisjoint(fields):
+            raise _reserved(fields)
         timestamp = self._stamp()
-        full = {"room": room, **fields, "timestamp": timestamp}
+        full = {"action": event, "room": room, **fields, "timestamp": timestamp}
+        user = None
         if author is not None:
+            user = full["sender"] = author.user.id
             full["username"] = author.username
-            full["sender"] = author.user.id
         if cid is not None:
             full["cid"] = cid
-        body = self._encode(event, full)
-        user = None if author is None else author.user.id
+        body = self._encode(full)
         return self._broker.publish(Publication(room, body, timestamp, user, cid, ephemeral))
 
     def publish_to(self, user: str, event: str, /, **fields: object) -> int:
         """Send an event to all connections of a user; see `Hub.publish_to`."""
-        _check_fields(fields)
+        if not RESERVED.isdisjoint(fields):
+            raise _reserved(fields)
         found = self.users.get(user)
         if found is None:
             return 0
-        frame = text_frame(self._encode(event, {**fields, "timestamp": self._stamp()}))
+        frame = text_frame(self._encode({"action": event, **fields, "timestamp": self._stamp()}))
         for session in found.sessions:
             session.sink.write(frame)
         self.stats.events += 1
@@ -246,8 +248,8 @@ class LocalHub(Hub):
         self.stats.events += 1
         self._fan_out.publish(self._everyone, text_frame(text.encode()))
 
-    def _encode(self, event: str, fields: dict[str, object]) -> bytes:
-        body = encode_event(event, fields)
+    def _encode(self, event: dict[str, object]) -> bytes:
+        body = encode_event(event)
         most = self.config.limits.max_frame_out
         if len(body) > most:
             raise ActionError(ErrorCode.TOO_LARGE, f"The event is larger than {most} bytes")
@@ -264,10 +266,9 @@ class LocalHub(Hub):
         self._fan_out.publish(room, text_frame(body), publication.ephemeral)
 
 
-def _check_fields(fields: Mapping[str, object]) -> None:
-    if not RESERVED.isdisjoint(fields):
-        names = ", ".join(sorted(RESERVED.intersection(fields)))
-        raise ValueError(f"only the server sets these fields of an event: {names}")
+def _reserved(fields: Mapping[str, object]) -> ValueError:
+    names = ", ".join(sorted(RESERVED.intersection(fields)))
+    return ValueError(f"only the server sets these fields of an event: {names}")
 
 
 def _hooks(

@@ -40,7 +40,9 @@ class HumanFormatter(_Formatter):
             f" {escape(record.getMessage())}"
         )
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            # Indented, so that no exception's text can pass for a line of the log.
+            below = self.formatException(record.exc_info).split("\n")
+            line = "\n    ".join((line, *map(escape, below)))
         return line
 
 
@@ -73,10 +75,10 @@ def escape(text: str) -> str:
 
 
 def set_up(config: LogConfig, stream: IO[str] | None = None) -> None:
-    """Send the process's log to a stream; only the command line does this, never an embedded chat.
+    """Send the process's log to a stream; only the server process does this, not an embedded chat.
 
     Args:
-        config: Level and format.
+        config: Level and format; on SIGHUP new ones replace the old.
         stream: Where to; standard error by default.
     """
     stream = stream or sys.stderr
@@ -85,10 +87,5 @@ def set_up(config: LogConfig, stream: IO[str] | None = None) -> None:
     handler.setFormatter(HumanFormatter() if human else JsonFormatter())
     root = logging.getLogger()
     root.handlers = [handler]
-    set_level(config)
-
-
-def set_level(config: LogConfig) -> None:
-    """Apply the configured level, at the start and on SIGHUP."""
-    logging.getLogger().setLevel(config.level.upper())
+    root.setLevel(config.level.upper())
     logging.getLogger("aiohttp.access").setLevel("INFO" if config.access else "WARNING")

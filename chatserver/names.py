@@ -56,8 +56,8 @@ def clean_name(name: str, what: str = "name", field: str | None = None) -> str:
 
 
 def fold(name: str) -> str:
-    """Return the form by which user names are compared: case-folded NFKC."""
-    return unicodedata.normalize("NFKC", name.casefold())
+    """Return the form by which user names are compared (Unicode, D145: decomposed, then folded)."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFD", name).casefold())
 
 
 def _bad(message: str, field: str | None) -> ActionError:

@@ -2,7 +2,7 @@
 
 from asyncio import Future
 from collections.abc import Callable, Generator
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -12,38 +12,39 @@ class Pending(Generic[T]):
     """Await or hand on an outcome; a finished one costs no trip through the event loop.
 
     Args:
-        source: The future that brings the outcome.
+        future: The future that brings the outcome.
     """
 
-    __slots__ = ("_source",)
+    __slots__ = ("_future", "_value")
 
-    def __init__(self, source: "Future[T] | _Done[T]") -> None:
-        self._source = source
+    def __init__(self, future: "Future[T] | None", value: T | None = None) -> None:
+        self._future = future
+        self._value = value
 
     @classmethod
     def done(cls, value: T) -> "Pending[T]":
         """Return an outcome that is already there."""
-        return cls(_Done(value))
+        return cls(None, value)
 
     @property
     def is_done(self) -> bool:
         """Whether the outcome is there, so that `result` may be called."""
-        return self._source.done()
+        return self._future is None or self._future.done()
 
     def result(self) -> T:
         """Return the outcome, or raise what went wrong."""
-        return self._source.result()
+        return cast("T", self._value) if self._future is None else self._future.result()
 
     def __await__(self) -> Generator[object, None, T]:
-        if isinstance(self._source, Future) and not self._source.done():
-            return (yield from self._source.__await__())
-        return self._source.result()
+        if self._future is None:
+            return cast("T", self._value)
+        return (yield from self._future.__await__())
 
     def then(self, change: Callable[[T], U]) -> "Pending[U]":
         """Return the outcome as changed by a plain function; failures pass through."""
-        source = self._source
-        if not isinstance(source, Future):
-            return Pending.done(change(source.result()))
+        source = self._future
+        if source is None:
+            return Pending.done(change(cast("T", self._value)))
         changed: Future[U] = source.get_loop().create_future()
 
         def settle(finished: "Future[T]") -> None:
@@ -62,20 +63,7 @@ class Pending(Generic[T]):
 
     def when_done(self, call: Callable[[], object]) -> None:
         """Call back once the outcome is there, at once if it is already."""
-        if isinstance(self._source, Future):
-            self._source.add_done_callback(lambda _: call())
-        else:
+        if self._future is None:
             call()
-
-
-class _Done(Generic[T]):
-    __slots__ = ("_value",)
-
-    def __init__(self, value: T) -> None:
-        self._value = value
-
-    def done(self) -> bool:
-        return True
-
-    def result(self) -> T:
-        return self._value
+        else:
+            self._future.add_done_callback(lambda _: call())

@@ -15,19 +15,19 @@ class Room(Generic[M]):
     Attributes:
         name: The room's name.
         members: Each member and how to write to it, in the order they joined.
-        pending: Frames published in this tick of the loop, each with whether it may be dropped.
+        pending: Frames published in this tick of the loop.
         pending_size: Bytes of `pending`.
-        droppable: How many of `pending` may be dropped.
+        essential: Those of `pending` that may not be dropped; None where that is all of them.
     """
 
-    __slots__ = ("droppable", "members", "name", "pending", "pending_size")
+    __slots__ = ("essential", "members", "name", "pending", "pending_size")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.members: dict[M, Write] = {}
-        self.pending: list[tuple[bytes, bool]] = []
+        self.pending: list[bytes] = []
         self.pending_size = 0
-        self.droppable = 0
+        self.essential: list[bytes] | None = None
 
 
 class RoomTable(Generic[M]):

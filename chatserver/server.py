@@ -1,45 +1,35 @@
 """Run a chat as a process of its own: addresses, TLS, signals, and the order of an ending."""
 
 import asyncio
-import errno
 import logging
 import os
 import signal
-import socket
-import ssl
+import sys
 from collections.abc import Callable
 from ipaddress import ip_address
-from pathlib import Path
+from types import FrameType
+from typing import Final
 
+import aiohttp
 from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger
 
+from chatserver import __version__, tls
 from chatserver.app import CHAT, create_app
 from chatserver.chat import Chat
 from chatserver.config.load import Settings
 from chatserver.errors import ConfigError
-from chatserver.logs import escape, set_level
+from chatserver.logs import set_up
+from chatserver.sockets import SocketFile, make_room, open_tcp, unix_failure
+from chatserver.tls import Tls
+from chatserver.web.access import AccessLogger, BadRequestFilter
 
 log = logging.getLogger("chatserver.server")
 
+RESERVE: Final = 3.0
+"""Seconds of `shutdown_grace` kept for what comes after the connections, at most half of it."""
+
 Reload = Callable[[], Settings]
 """Read the configuration again."""
-
-
-class AccessLogger(AbstractAccessLogger):
-    """Log requests without their query strings, which may hold tokens."""
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Log one request."""
-        self.logger.info(
-            "%s %s %s %d %d %.3f",
-            request.remote or "unix",
-            request.method,
-            escape(request.path),
-            response.status,
-            response.body_length,
-            time,
-        )
 
 
 class Server:
@@ -55,10 +45,14 @@ class Server:
 
     def __init__(self, settings: Settings, reload: Reload) -> None:
         self._settings = settings
+        self._config = settings.config.server
         self._reload_settings = reload
-        self._tls = tls_context(settings)
+        self._hosts = hosts(settings)
+        self._tls = Tls.of(settings)
         self._app = create_app(settings)
+        self._file: SocketFile | None = None
         self._stop = asyncio.Event()
+        self._ending = False
 
     @property
     def chat(self) -> Chat:
@@ -66,64 +60,76 @@ class Server:
         return self._app[CHAT]
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; the second signal ends the process at once.
+        """Serve until SIGTERM or SIGINT.
+
+        What has not ended after `shutdown_grace` is ended with the process, exit code 1; so it is
+        at once by a second signal.
 
         Raises:
             ConfigError: A plugin or middleware cannot start.
             OSError: An address cannot be listened on; the message says which.
         """
-        server = self._settings.config.server
+        grace = self._config.shutdown_grace
+        reserve = min(RESERVE, grace / 2)
+        logging.getLogger("aiohttp.server").addFilter(BadRequestFilter())
         runner = web.AppRunner(
             self._app,
             access_log_class=AccessLogger,
-            keepalive_timeout=server.request_timeout,
-            shutdown_timeout=1.0,
+            keepalive_timeout=self._config.request_timeout,
+            shutdown_timeout=reserve / 3,
         )
-        await runner.setup()
+        self._handle_signals(asyncio.get_running_loop())
         try:
-            self._handle_signals()
-            sites = await self._listen(runner)
-            for url in self._urls(runner):
-                print(f"Listening on {url}", flush=True)
-            self._warn_if_open(runner)
+            await runner.setup()
+            await self._listen(runner)
+            self._announce(runner)
             await self._stop.wait()
             log.info("shutting down")
-            for site in sites:
-                await site.stop()
-            await self.chat.drain()
+            await self._stop_listening(runner)
+            await self.chat.drain(grace - reserve)
         finally:
+            await self._stop_listening(runner)
             await runner.cleanup()
 
-    async def _listen(self, runner: web.AppRunner) -> list[web.BaseSite]:
-        server = self._settings.config.server
-        hosts = [server.host] if isinstance(server.host, str) else server.host
-        sites: list[web.BaseSite] = [
-            web.TCPSite(runner, host, server.port, ssl_context=self._tls, backlog=server.backlog)
-            for host in hosts
-        ]
-        if server.unix is not None:
-            path = self._settings.path(server.unix)
-            _remove_stale(path)
-            sites.append(web.UnixSite(runner, path, ssl_context=self._tls, backlog=server.backlog))
-        for site in sites:
+    async def _listen(self, runner: web.AppRunner) -> None:
+        context = self._tls.context if self._tls else None
+        backlog = self._config.backlog
+        for opened in open_tcp(self._hosts, self._config.port, backlog):
+            await web.SockSite(runner, opened, ssl_context=context, backlog=backlog).start()
+        if self._config.unix is not None:
+            path = self._settings.path(self._config.unix)
+            make_room(path)
             try:
-                await site.start()
+                await web.UnixSite(runner, path, ssl_context=context, backlog=backlog).start()
             except OSError as error:
-                raise OSError(
-                    error.errno, f"cannot listen on {site.name}: {_reason(error)}"
-                ) from error
-        return sites
+                raise unix_failure(path, error) from error
+            self._file = SocketFile(path)
 
-    def _urls(self, runner: web.AppRunner) -> list[str]:
+    async def _stop_listening(self, runner: web.AppRunner) -> None:
+        for site in runner.sites:
+            await site.stop()
+        if self._file is not None:
+            self._file.remove()
+            self._file = None
+
+    def _announce(self, runner: web.AppRunner) -> None:
+        loop = type(asyncio.get_running_loop())
+        log.info(
+            "chatserver %s on Python %d.%d.%d, aiohttp %s, loop %s",
+            __version__,
+            *sys.version_info[:3],
+            aiohttp.__version__,
+            loop.__module__.partition(".")[0],
+        )
+        self._warn_if_open(runner)
         scheme = "https" if self._tls else "http"
-        found = []
         for address in runner.addresses:
             if isinstance(address, str):
-                found.append(f"unix:{address}")
+                print(f"Listening on unix:{address}", flush=True)
             else:
                 host, port = address[:2]
-                found.append(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/")
-        return found
+                shown = f"[{host}]" if ":" in host else host
+                print(f"Listening on {scheme}://{shown}:{port}/", flush=True)
 
     def _warn_if_open(self, runner: web.AppRunner) -> None:
         if any(middleware.authenticates for middleware in self.chat.middlewares):
@@ -141,75 +147,64 @@ class Server:
                 ", ".join(reachable),
             )
 
-    def _handle_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+    def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Not the loop's own signal handlers: what blocks the loop would block those too.
+        def end(number: int, frame: FrameType | None) -> None:
+            if self._ending:
+                _give_up("second signal: ending at once")
+            self._ending = True
+            loop.call_soon_threadsafe(self._stop.set)
+            signal.setitimer(signal.ITIMER_REAL, self._config.shutdown_grace)
 
-    def _end(self) -> None:
-        if self._stop.is_set():
-            log.warning("second signal: ending at once")
-            logging.shutdown()
-            os._exit(1)
-        self._stop.set()
+        def overdue(number: int, frame: FrameType | None) -> None:
+            _give_up("not ended within shutdown_grace: ending at once")
+
+        def reload(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self.reload)
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGALRM, overdue)
+        signal.signal(signal.SIGHUP, reload)
 
     def reload(self) -> None:
         """Read the configuration again; a wrong one is reported, and the old one stays."""
         try:
             settings = self._reload_settings()
-            fresh = tls_context(settings)
+            certificate = tls.load(settings)
             self.chat.reload(settings)
         except ConfigError as error:
             log.error("configuration not reloaded, the old one stays: %s", error)
             return
-        if self._tls is not None and fresh is not None:
-            _load_chain(self._tls, settings)
-        set_level(settings.config.log)
+        except Exception:
+            log.exception("configuration not reloaded, the old one stays")
+            return
+        if self._tls is not None and certificate is not None:
+            self._tls.replace(certificate)
+        set_up(settings.config.log)
         self._settings = settings
         log.info("configuration reloaded")
 
 
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the TLS context of the configuration, or None without TLS.
+def hosts(settings: Settings) -> list[str]:
+    """Return the hosts to listen on.
 
     Raises:
-        ConfigError: Certificate or key cannot be used.
+        ConfigError: One is empty, or there is neither a host nor a unix socket.
     """
-    if settings.config.server.tls is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load_chain(context, settings)
-    return context
+    server = settings.config.server
+    found = [server.host] if isinstance(server.host, str) else server.host
+    where = settings.where(("server", "host"))
+    if "" in found:
+        raise ConfigError("server.host is empty; write 0.0.0.0 or :: for every address", where)
+    if not found and server.unix is None:
+        raise ConfigError("there is nothing to listen on; set server.host or server.unix", where)
+    return found
 
 
-def _load_chain(context: ssl.SSLContext, settings: Settings) -> None:
-    tls = settings.config.server.tls
-    if tls is None:
-        return
-    certificate, key = settings.path(tls.certificate), settings.path(tls.key)
+def _give_up(why: str) -> None:
     try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"TLS cannot use certificate {certificate} with key {key}: {error}",
-            settings.where(("server", "tls")),
-        ) from error
-
-
-def _remove_stale(path: Path) -> None:
-    if path.is_socket():
-        probe = socket.socket(socket.AF_UNIX)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-        finally:
-            probe.close()
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return "the address is in use; stop the other server or choose another port"
-    return os.strerror(error.errno) if error.errno else str(error)
+        log.warning(why)
+        logging.shutdown()
+    finally:
+        os._exit(1)

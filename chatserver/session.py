@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from chatserver.envelope import Envelope
 from chatserver.errors import ActionError, CloseCode
+from chatserver.names import clean_name
 from chatserver.rights import EVERYWHERE, Rights
 
 T = TypeVar("T")
@@ -22,14 +23,15 @@ class Identity(Struct, frozen=True, kw_only=True):
 
     Attributes:
         user: Stable user id, 1-255 characters; never ``guest:…`` unless `guest` is set.
-        name: Display name, registered at once; None lets the user register one.
+        name: Display name, registered at once, one that `clean_name` accepts; None lets the user
+            register one.
         allow_rename: Whether a user with a `name` may register another.
         rights: What the user may do in which rooms.
         expires: Unix time in seconds after which the connection is closed with 3005.
         guest: Whether the id was made up by the server.
 
     Raises:
-        ValueError: The user id breaks the rules above.
+        ValueError: The user id or name breaks the rules above.
     """
 
     user: str
@@ -44,6 +46,11 @@ class Identity(Struct, frozen=True, kw_only=True):
             raise ValueError(f"a user id has 1 to {MAX_USER_ID} printable characters")
         if self.user.startswith(GUEST_PREFIX) != self.guest:
             raise ValueError(f"user ids beginning with {GUEST_PREFIX!r} are for guests only")
+        if self.name is not None:
+            try:
+                clean_name(self.name)
+            except ActionError as error:
+                raise ValueError(error.message) from error
 
 
 class Reply:

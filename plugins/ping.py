@@ -62,7 +62,7 @@ class PingPlugin(Plugin[NoConfig]):
             "limits": {
                 "max_message_size": session.max_message_size,
                 "max_frame_out": config.limits.max_frame_out,
-                "max_rooms": config.chat.max_rooms,
+                "max_rooms": 1 if config.chat.single_room else config.chat.max_rooms,
                 "max_in_flight": config.limits.max_in_flight,
             },
             "ping_interval": config.limits.ping_interval,

@@ -67,7 +67,12 @@ def is_null(node: Node) -> bool:
 
 def dotted(path: Path_) -> str:
     """Write a path for people: ``listen[0].port``."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f".{step if step.isprintable() else ascii(step)}"
     return text.removeprefix(".")
 
 

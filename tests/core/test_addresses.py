@@ -1,3 +1,4 @@
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -110,9 +111,11 @@ def test_several_headers_are_one_list(form: str) -> None:
     assert remote(*several) == "203.0.113.5"
 
 
-def test_forwarded_wins_and_an_empty_one_does_not_count() -> None:
+def test_headers_that_contradict_each_other_are_not_believed() -> None:
     other = ("X-Forwarded-For", "203.0.113.5")
-    assert remote(("Forwarded", "for=198.51.100.7"), other) == "198.51.100.7"
+    proxy = remote()
+    assert remote(("Forwarded", "for=198.51.100.7"), other) == proxy
+    assert remote(("Forwarded", "for=203.0.113.5"), other) == "203.0.113.5"
     assert remote(("Forwarded", " "), other) == "203.0.113.5"
 
 
@@ -171,8 +174,9 @@ def test_only_so_many_hops_and_characters_are_looked_at() -> None:
     assert remote(("X-Forwarded-For", ",".join(hops[:-1]))) == "203.0.113.5"
     far = "203.0.113.5" + " " * MAX_CHARACTERS + ", 10.0.0.2"
     assert remote(("X-Forwarded-For", far)) == "10.0.0.2"
-    cut = "203.0.113.5,10.0.0.2".rjust(MAX_CHARACTERS + 1, "1")
-    assert remote(("X-Forwarded-For", cut[: -len(",10.0.0.2")])) == PEER
+    shown = "6.6.6.6" + " " * (MAX_CHARACTERS - 16) + ",10.0.0.2"
+    assert remote(("X-Forwarded-For", shown)) == "6.6.6.6"
+    assert remote(("X-Forwarded-For", f"20{shown}")) == "10.0.0.2"
 
 
 @pytest.mark.parametrize(
@@ -276,7 +280,5 @@ def test_nothing_raises_and_the_answer_is_an_address(pairs: list[tuple[str, str]
 
 @given(st.text(max_size=60))
 def test_ranges_raise_nothing_but_config_errors(text: str) -> None:
-    try:
+    with suppress(ConfigError):
         Trusted.of([text])
-    except ConfigError as error:
-        assert repr(text) in error.message

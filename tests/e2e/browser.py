@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.e2e.people import Servers, Visits
+from tests.e2e.people import ServerProcess, Servers, Visits
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -25,7 +25,7 @@ def require_chromium() -> None:
         pytest.skip(reason)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """Give the system's Chromium, headless; without one, skip here and fail under CI=true."""
     require_chromium()
@@ -35,15 +35,26 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def serve(tmp_path: Path) -> AsyncIterator[Servers]:
-    """Give a function that starts a server."""
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def home(
+    chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServerProcess]:
+    """Give a running server that tests share; each uses rooms and names while it runs."""
+    server = ServerProcess(tmp_path_factory.mktemp("home"), {})
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def serve(chromium: Browser, tmp_path: Path) -> AsyncIterator[Servers]:
+    """Give a function that starts a server of the test's own."""
     servers = Servers(tmp_path)
     yield servers
     await servers.stop()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def visit(chromium: Browser) -> AsyncIterator[Visits]:
     """Give a function that opens the page for one more person."""
     visits = Visits(chromium)

@@ -5,10 +5,10 @@ from typing import Final
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.people import Servers, Visits
+from tests.e2e.people import ServerProcess, Visits
 
 pytest_plugins = ["tests.e2e.browser"]
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 NOW: Final = 1_700_000_000_000
 
@@ -54,9 +54,8 @@ CASES: Final[list[tuple[str, object]]] = [
 ]
 
 
-async def test_protocol_functions(serve: Servers, visit: Visits) -> None:
-    server = await serve()
-    someone = await visit(server.url)
+async def test_protocol_functions(home: ServerProcess, visit: Visits) -> None:
+    someone = await visit(home.url)
     await expect(someone.page.get_by_label("Your name")).to_be_visible()
     calls = ", ".join(f"protocol.{call}" for call, _ in CASES)
     results = await someone.page.evaluate(

@@ -28,7 +28,8 @@ export class Outbox {
 
   /** Send an entry again; one that was refused takes the other refused ones with it. */
   retry(entry) {
-    if if (entry.state === "failed") this.#go(entry);
+    if (entry.state === "refused") this.#again();
+    else if (entry.state === "failed") this.#go(entry);
   }
 
   /** Take a message event of our own; false when it came from another page of ours. */

@@ -3,6 +3,8 @@
 import { Sidebar, roomChoice } from "./sidebar.js";
 import { Status } from "./status.js";
 
+const OFFLINE = "You are offline. Your text stays here until you can send it.";
+
 /** The page's elements, and the wishes people utter through them. */
 export class View {
   #wishes;
@@ -55,8 +57,8 @@ export class View {
   /** Show the state of the connection. */
   state(state) {
     this.#status.show(state);
-    const unable = String(!this.#status.online);
-    find("#send").setAttribute("aria-disabled", unable);
+    find("#send").setAttribute("aria-disabled", String(!this.#status.online));
+    if (this.#status.online && find("#complaint-text").textContent === OFFLINE) this.complain("");
     if (state.name === "stopped") this.entering(false);
   }
 
@@ -188,7 +190,7 @@ export class View {
       find("#text").value = "";
       this.complain("");
     } else {
-      this.complain("You are offline. Your text stays here until you can send it.");
+      this.complain(OFFLINE);
     }
     this.focusText();
   }

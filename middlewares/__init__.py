@@ -1,0 +1,1 @@
+"""The built-in middlewares, found through the same entry points as everybody else's."""
