@@ -23,10 +23,10 @@ from chatserver.pipeline import Pipeline
 from chatserver.plugin import AnyPlugin
 from chatserver.registry import (
     configured_middlewares,
-    convert_config,
     load_broker,
     load_middlewares,
     load_plugins,
+    make,
 )
 from chatserver.stats import Stats
 
@@ -185,11 +185,10 @@ class Chat:
         live = {middleware.name: middleware for middleware in self.middlewares}
         if names != [name for _, name in configured_middlewares(self.settings)]:
             raise ConfigError("adding, removing or moving middlewares needs a restart")
-        changes: list[tuple[AnyMiddleware, object]] = []
-        for path, name in configured_middlewares(settings):
-            config = convert_config(settings, type(live[name]), path)
-            type(live[name])(config)
-            changes.append((live[name], config))
+        changes = [
+            (live[name], make(settings, type(live[name]), path, name).config)
+            for path, name in configured_middlewares(settings)
+        ]
         for middleware, config in changes:
             middleware.configure(config)
         old = self.settings.config

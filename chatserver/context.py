@@ -159,13 +159,16 @@ class Hub(Protocol):
         """Send an event to all connections of a user; return how many there were."""
 
     def broadcast(self, text: str) -> None:
-        """Send a plain text frame to every connection of this process."""
+        """Send a plain text frame to every admitted connection of this process."""
 
     def join(self, session: Session, room: str) -> int:
         """Make a session a member, last joined; return the number of members.
 
         What was published before goes to the old members only. Joining again only makes the room
         the last joined one.
+
+        Raises:
+            Disconnect: The session's connection has ended.
         """
 
     def leave(self, session: Session, room: str) -> None:
@@ -184,7 +187,11 @@ class Hub(Protocol):
         """Return a connected user by id."""
 
     def identify(self, session: Session, identity: Identity) -> None:
-        """Make a session another user's: a late token, or a returning guest."""
+        """Make a session another user's: a late token, or a returning guest.
+
+        Raises:
+            Disconnect: The user has too many connections, or the session's has ended.
+        """
 
     async def claim_name(self, session: Session, name: str) -> str | None:
         """Give the session's user a display name; return the name it had before.
@@ -193,6 +200,7 @@ class Hub(Protocol):
 
         Raises:
             ActionError: ``bad_name``, ``name_taken``, or ``forbidden`` for a fixed name.
+            Disconnect: The session's connection has ended.
         """
 
     def kick(self, user: str, code: int, reason: str = "") -> int:

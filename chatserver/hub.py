@@ -49,7 +49,7 @@ class LocalHub(Hub):
         self.config = config
         self.data_dir = data_dir
         self.stats = stats
-        self.sessions: dict[str, Session] = {}
+        self.sessions: set[Session] = set()
         self.users = Users(unique=config.chat.unique_names)
         self.table: RoomTable[Session] = RoomTable()
         self.draining = False
@@ -79,17 +79,20 @@ class LocalHub(Hub):
 
     def attach(self, session: Session) -> None:
         """Count a connected session in."""
-        self.sessions[session.id] = session
-        self._everyone.members[session] = session.sink.write
+        self.sessions.add(session)
+        self._fan_out.flush(self._everyone)
+        if session.admitted:
+            self._everyone.members[session] = session.sink.write
         self._renamed(self.users.attach(session))
         _call(self._on_connect, session)
 
     def drop(self, session: Session) -> None:
         """Count a session out and end its memberships; the second time does nothing."""
-        if self.sessions.pop(session.id, None) is None:
+        if session not in self.sessions:
             return
+        self.sessions.remove(session)
         self._fan_out.flush(self._everyone)
-        del self._everyone.members[session]
+        self._everyone.members.pop(session, None)
         for room in list(self.table.joined(session)):
             self.leave(session, room)
         _call(self._on_disconnect, session)
@@ -97,11 +100,14 @@ class LocalHub(Hub):
 
     def identify(self, session: Session, identity: Identity) -> None:
         """Make a session another user's; see `Hub.identify`."""
+        self._check_connected(session)
         if identity.user != session.user.id:
             self.check_connections(identity.user)
             self.users.detach(session)
             session.user = User(identity.user)
         session.identity = identity
+        session.admitted = True
+        self._everyone.members[session] = session.sink.write
         session.closes_at = identity.expires
         session.closes_with = CloseCode.EXPIRED
         self._renamed(self.users.attach(session))
@@ -131,6 +137,7 @@ class LocalHub(Hub):
             for silent in list(holder.sessions):
                 silent.sink.close(CloseCode.NO_PONG, "no pong")
                 self.drop(silent)
+        self._check_connected(session)
         if self.users.holders(name, user):
             raise ActionError(ErrorCode.NAME_TAKEN, f"The name {name} is taken; choose another")
         old = self.users.give(user, name)
@@ -147,14 +154,21 @@ class LocalHub(Hub):
             self.drop(session)
         return len(sessions)
 
+    def _check_connected(self, session: Session) -> None:
+        # Its handler may have waited while it was dropped; what it got now would never be freed.
+        if session not in self.sessions:
+            raise Disconnect(CloseCode.RECONNECT, "This connection has ended")
+
     async def _answers(self, user: User) -> bool:
         patience = self.config.limits.name_timeout
-        probes = [asyncio.create_task(each.sink.probe(patience)) for each in user.sessions]
+        sessions = list(user.sessions)
+        probes = [asyncio.create_task(each.sink.probe(patience)) for each in sessions]
         try:
             for answer in asyncio.as_completed(probes):
                 if await answer:
                     return True
-            return False
+            came_meanwhile = user.sessions.keys() - sessions
+            return bool(came_meanwhile)
         finally:
             for probe in probes:
                 probe.cancel()
@@ -167,6 +181,7 @@ class LocalHub(Hub):
 
     def join(self, session: Session, room: str) -> int:
         """Make a session a member; see `Hub.join`."""
+        self._check_connected(session)
         existing = self.table.get(room)
         if existing is not None:
             if session in existing.members:

@@ -117,9 +117,21 @@ def configured_plugins(settings: Settings) -> list[tuple[Path, str]]:
     return [(("plugins", name), name) for name in names if listed.get(name) is not False]
 
 
-def convert_config(settings: Settings, cls: type[AnyExtension], path: Path) -> object:
-    """Convert an extension's own part of the configuration into its `Config` type."""
-    return settings.document.convert(path, cls.Config, ignore=("use",))
+def make(settings: Settings, cls: type[E], path: Path, name: str) -> E:
+    """Make an extension with its own part of the configuration.
+
+    Raises:
+        ConfigError: The part does not fit its `Config` type, or it cannot work with it.
+    """
+    config: object = settings.document.convert(path, cls.Config, ignore=("use",))
+    try:
+        extension = cls(config)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error.message}", settings.where(path)) from error
+    except Exception as error:
+        raise ConfigError(f"{name} does not start: {error!r}", settings.where(path)) from error
+    extension.name = name
+    return extension
 
 
 def _build(
@@ -133,21 +145,13 @@ def _build(
     cls = _import(settings, what, found, path, name)
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise ConfigError(f"the {what} {name!r} is no subclass of chatserver.{base.__name__}")
-    origin = _origin(found, name)
     if cls.api != API_VERSION:
+        origin = f" of {found[name][0].distribution}" if name in found else ""
         raise ConfigError(
             f"the {what} {name!r}{origin} is made for version {cls.api} of the contract, this"
             f" server has {API_VERSION}; install a matching release"
         )
-    config = convert_config(settings, cls, path)
-    try:
-        extension = cls(config)
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error}", error.where or settings.where(path)) from error
-    except Exception as error:
-        raise ConfigError(f"the {what} {name!r}{origin} does not start: {error!r}") from error
-    extension.name = name
-    return extension
+    return make(settings, cls, path, name)
 
 
 def _import(
@@ -187,10 +191,6 @@ def _import_path(what: str, name: str, use: str, where: str) -> object:
             where,
         ) from error
     return loaded
-
-
-def _origin(found: Mapping[str, list[Found]], name: str) -> str:
-    return f" of {found[name][0].distribution}" if name in found else ""
 
 
 def _default_name(plugin: AnyPlugin) -> str:

@@ -44,8 +44,7 @@ class Rights:
             if grant.pattern == "*":
                 everywhere |= grant.rights
             else:
-                parts = map(re.escape, grant.pattern.split("*"))
-                patterns.append((re.compile(".*".join(parts), re.DOTALL), grant.rights))
+                patterns.append((_compiled(grant.pattern), grant.rights))
         self._everywhere = everywhere
         self._patterns = tuple(patterns)
 
@@ -63,3 +62,13 @@ class Rights:
 
 EVERYWHERE = Rights([Grant("*", frozenset({Right.JOIN, Right.READ, Right.WRITE}))])
 """What everybody may do unless a token or the embedding app says otherwise."""
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    first, *rest = map(re.escape, pattern.split("*"))
+    if not rest:
+        return re.compile(first)
+    *middle, last = rest
+    # Each part is taken where it stands first, for good: no pattern makes the search back-track.
+    taken = "".join(f"(?>.*?{part})" for part in middle)
+    return re.compile(f"{first}{taken}.*{last}", re.DOTALL)

@@ -188,12 +188,14 @@ class Session:
         sink: Where answers and events go.
         state: Typed state of middlewares and plugins.
         max_message_size: Bytes a message may have, as announced in `welcome`.
+        admitted: Whether it may take part; False until a late token has come.
         greeted: Whether a first message has been handled.
         closes_at: Unix time at which the connection is closed with `closes_with`, or None.
     """
 
     __slots__ = (
         "__weakref__",
+        "admitted",
         "closes_at",
         "closes_with",
         "greeted",
@@ -214,6 +216,7 @@ class Session:
         self.sink = DETACHED
         self.state = State()
         self.max_message_size = 0
+        self.admitted = True
         self.greeted = False
         self.closes_at: float | None = identity.expires
         self.closes_with = CloseCode.EXPIRED

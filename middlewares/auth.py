@@ -24,7 +24,6 @@ from chatserver import (
     Refused,
     Reply,
     Session,
-    StateKey,
     action,
 )
 
@@ -34,9 +33,6 @@ from .token_errors import NoKeysError, TokenError
 from .verifier import Verifier
 
 log = logging.getLogger("chatserver.auth")
-
-_LATE: StateKey[bool] = StateKey("auth.late")
-"""Marks a session that has yet to send its token."""
 
 
 class Refresh(Struct, frozen=True):
@@ -109,7 +105,7 @@ class AuthMiddleware(Middleware[AuthConfig]):
         late = handshake.identity is None and self.config.late
         session = await call_next(handshake)
         if late:
-            session.state[_LATE] = True
+            session.admitted = False
             session.closes_at = self._clock() + self.config.late_timeout
             session.closes_with = CloseCode.NEVER_AUTHENTICATED
         return session
@@ -123,7 +119,7 @@ class AuthMiddleware(Middleware[AuthConfig]):
         """
         if ctx.envelope.action == "hello" and (token := _token(ctx.envelope.raw)) is not None:
             await self._accept(ctx, token)
-        elif ctx.session.state.get(_LATE):
+        elif not ctx.session.admitted:
             raise ActionError(ErrorCode.UNAUTHORIZED, "Send hello with a token first")
         return await call_next(ctx)
 
@@ -164,7 +160,7 @@ class AuthMiddleware(Middleware[AuthConfig]):
             identity = await self._verifier.identify(token)
         except TokenError as error:
             log.info("token refused: %s", error)
-            if session.state.get(_LATE):
+            if not session.admitted:
                 raise Disconnect(CloseCode.INVALID_TOKEN, "Invalid token") from None
             raise ActionError(ErrorCode.UNAUTHORIZED, "Invalid token") from None
         except NoKeysError as error:
@@ -177,7 +173,6 @@ class AuthMiddleware(Middleware[AuthConfig]):
         if not session.identity.guest and identity.user != session.identity.user:
             raise ActionError(ErrorCode.FORBIDDEN, "The token belongs to another user")
         ctx.hub.identify(session, identity)
-        session.state.pop(_LATE)
         return identity
 
 

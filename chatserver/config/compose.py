@@ -44,7 +44,6 @@ def compose(text: str, name: str, env: Mapping[str, str] | None) -> Node:
             tag of anything but plain data, a reference that cannot be filled, more than
             `MAX_NODES` values or `MAX_DEPTH` levels.
     """
-    text = text.removeprefix("\ufeff")
     if bad := Reader.NON_PRINTABLE.search(text):
         line, before = text.count("\n", 0, bad.start()) + 1, text.rfind("\n", 0, bad.start())
         where = f"{name}:{line}:{bad.start() - before}"

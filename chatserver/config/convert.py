@@ -69,7 +69,7 @@ def _repaired(root: Node, path: Path_, type_: type[object], message: str) -> Nod
     at, shown = _locate(root, steps + "[...]" if of_key else steps, message, type_)
     node = find(root, at) or root
     name = dotted((*path, *shown)) or "the configuration"
-    if of_key and at:
+    if of_key and len(at) == len(shown):
         node = Scalar(where=key_where(root, at), value=at[-1])
         name = f"the key of {name}"
     wrong = _WRONG.fullmatch(text)
@@ -85,7 +85,10 @@ def _repaired(root: Node, path: Path_, type_: type[object], message: str) -> Nod
 
 
 def _locate(root: Node, steps: str, message: str, type_: type[object]) -> tuple[Path_, Path_]:
-    """Return the path that msgspec wrote, each `[...]` filled in: as it is, and for people."""
+    """Return the path that msgspec wrote, each `[...]` filled in: as it is, and for people.
+
+    It ends early where no single entry is at fault, so that only the mapping can be named.
+    """
     at: Path_ = ()
     shown: Path_ = ()
     for step in _STEP.finditer(steps):
@@ -96,6 +99,7 @@ def _locate(root: Node, steps: str, message: str, type_: type[object]) -> tuple[
             root, name = found
             at, shown = (*at, name), below(shown, name)
         else:
+            shown = (*shown, "***")
             break
     return at, shown
 

@@ -34,7 +34,7 @@ def apply_environment(document: Document, env: Mapping[str, str]) -> Document:
         for name, text in env.items()
         if name.startswith(PREFIX) and not _KUBERNETES.match(f"{name[len(PREFIX) :]}={text}")
     ]
-    for path, name, text in sorted(found, key=lambda each: (len(each[0]), each[1])):
+    for path, name, text in sorted(found):  # a whole section before its parts
         if "" in path:
             raise ConfigError(f"this names no key; write {PREFIX}SECTION__KEY or unset it", name)
         if not is_unicode(text):

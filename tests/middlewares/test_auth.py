@@ -43,6 +43,7 @@ class RecordingHub:
     def identify(self, session: Session, identity: Identity) -> None:
         self.identified.append(identity.user)
         session.identity = identity
+        session.admitted = True
         session.closes_at = identity.expires
         session.closes_with = CloseCode.EXPIRED
 
