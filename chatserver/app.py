@@ -94,7 +94,6 @@ def setup(
         raise ConfigError(f"this application has a chat under {key} already; give another `key`")
     settings = settings_of(config)
     chat = Chat(settings, plugins=plugins, middlewares=middlewares, identify=identity)
-    app[key] = chat
     page = Pages(app, key, prefix) if pages else None
 
     async def root(request: web.Request) -> web.StreamResponse:
@@ -102,17 +101,17 @@ def setup(
             return await chat.endpoint.handle(request)
         return page.chat(request)
 
-    paths = [prefix, f"{prefix}/", f"{prefix}/ws"] if prefix else ["/", "/ws"]
-    _check_free(app, paths)
-    app.router.add_get(paths[-1], chat.endpoint.handle)
-    for path in paths[:-1]:
-        app.router.add_get(path, root)
+    routes = [web.get(path, root) for path in ((prefix, f"{prefix}/") if prefix else ("/",))]
+    routes.append(web.get(f"{prefix}/ws", chat.endpoint.handle))
     if page is not None:
-        app.add_routes(page.routes())
+        routes += page.routes()
     if metrics:
-        app.add_routes(metrics_routes(chat, prefix))
+        routes += metrics_routes(chat, prefix)
     for plugin in chat.plugins:
-        app.add_routes([_below(prefix, route) for route in plugin.routes()])
+        routes += [_below(prefix, route) for route in plugin.routes()]
+    _check_free(app, routes)
+    app.add_routes(routes)
+    app[key] = chat
 
     async def lifespan(_: web.Application) -> AsyncIterator[None]:
         await chat.startup()
@@ -127,14 +126,14 @@ def setup(
     return chat
 
 
-def _check_free(app: web.Application, paths: Sequence[str]) -> None:
+def _check_free(app: web.Application, routes: Sequence[web.RouteDef]) -> None:
     taken = {resource.canonical for resource in app.router.resources()}
-    for path in paths:
-        if path in taken:
-            raise ConfigError(f"the route {path} is taken already; give another `prefix`")
+    for route in routes:
+        if route.path in taken:
+            raise ConfigError(f"the route {route.path} is taken already; give another `prefix`")
 
 
-def _below(prefix: str, route: web.AbstractRouteDef) -> web.AbstractRouteDef:
+def _below(prefix: str, route: web.AbstractRouteDef) -> web.RouteDef:
     if not isinstance(route, web.RouteDef):
         raise ConfigError(f"a plugin's route must be a web.RouteDef, not {route!r}")
     return web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs)

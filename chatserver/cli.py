@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -85,8 +86,11 @@ def _serve(settings: Settings, load: Callable[[], Settings]) -> int:
     async def run() -> None:
         await Server(settings, load).run()
 
-    with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
-        runner.run(run())
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
+            runner.run(run())
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # `Server` watches over its ending by it.
     return OK
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+_MILLISECONDS = tuple(f"{number:03d}Z" for number in range(1000))
+
 
 class Stamper:
     """Format the time as RFC 3339 in UTC with milliseconds; the seconds are formatted once each.
@@ -25,4 +27,4 @@ class Stamper:
         if second != self._second:
             self._second = second
             self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
-        return f"{self._prefix}{int((now - second) * 1000):03d}Z"
+        return self._prefix + _MILLISECONDS[int((now - second) * 1000)]

@@ -207,7 +207,7 @@ class Hub(Protocol):
         """Close all connections of a user; return how many there were."""
 
 
-class Context:
+class Context(Struct, frozen=True, eq=False):
     """Hand one message to middlewares and its handler.
 
     Attributes:
@@ -216,12 +216,9 @@ class Context:
         envelope: The parsed message.
     """
 
-    __slots__ = ("envelope", "hub", "session")
-
-    def __init__(self, session: Session, hub: Hub, envelope: Envelope) -> None:
-        self.session = session
-        self.hub = hub
-        self.envelope = envelope
+    session: Session
+    hub: Hub
+    envelope: Envelope
 
     def publish(
         self,

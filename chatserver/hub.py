@@ -107,6 +107,7 @@ class LocalHub(Hub):
             session.user = User(identity.user)
         session.identity = identity
         session.admitted = True
+        self._fan_out.flush(self._everyone)
         self._everyone.members[session] = session.sink.write
         session.closes_at = identity.expires
         session.closes_with = CloseCode.EXPIRED
@@ -241,7 +242,9 @@ class LocalHub(Hub):
             full["username"] = author.username
         if cid is not None:
             full["cid"] = cid
-        body = self._encode(full)
+        body = encode_event(full)
+        if len(body) > self.config.limits.max_frame_out:
+            raise self._too_large()
         return self._broker.publish(Publication(room, body, timestamp, user, cid, ephemeral))
 
     def publish_to(self, user: str, event: str, /, **fields: object) -> int:
@@ -251,7 +254,10 @@ class LocalHub(Hub):
         found = self.users.get(user)
         if found is None:
             return 0
-        frame = text_frame(self._encode({"action": event, **fields, "timestamp": self._stamp()}))
+        body = encode_event({"action": event, **fields, "timestamp": self._stamp()})
+        if len(body) > self.config.limits.max_frame_out:
+            raise self._too_large()
+        frame = text_frame(body)
         for session in found.sessions:
             session.sink.write(frame)
         self.stats.events += 1
@@ -263,12 +269,9 @@ class LocalHub(Hub):
         self.stats.events += 1
         self._fan_out.publish(self._everyone, text_frame(text.encode()))
 
-    def _encode(self, event: dict[str, object]) -> bytes:
-        body = encode_event(event)
+    def _too_large(self) -> ActionError:
         most = self.config.limits.max_frame_out
-        if len(body) > most:
-            raise ActionError(ErrorCode.TOO_LARGE, f"The event is larger than {most} bytes")
-        return body
+        return ActionError(ErrorCode.TOO_LARGE, f"The event is larger than {most} bytes")
 
     def _deliver(self, publication: Publication, position: Position | None) -> None:
         room = self.table.get(publication.room)

@@ -73,5 +73,8 @@ class Sweeper:
         self.now += self.interval
         wall = time()
         for watched in list(self.watched):
-            watched.check(self.now, wall)
+            try:
+                watched.check(self.now, wall)
+            except Exception:
+                log.exception("looking after %r failed", watched)
         self._timer = loop.call_later(self.interval, self._sweep, loop, loop.time())

@@ -46,14 +46,17 @@ class Middleware(Extension[C]):
             Disconnect: The connection ends.
         """
 
-    async def message(self, ctx: Context, call_next: MessageNext) -> Outcome:
+    def message(self, ctx: Context, call_next: MessageNext) -> Awaitable[Outcome]:
         """Handle a parsed message; messages of one connection come one at a time.
+
+        Usually overridden by an ``async def``. A hook that only looks at the message can stay a
+        plain function that returns ``call_next(ctx)``, which saves a coroutine per message.
 
         Raises:
             ActionError: The error is the reply.
             Disconnect: The connection ends.
         """
-        return await call_next(ctx)
+        return call_next(ctx)
 
     @property
     def authenticates(self) -> bool:

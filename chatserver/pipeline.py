@@ -1,8 +1,9 @@
 """Compose middlewares into onions, once, at start-up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from chatserver.context import Context, Outcome
 from chatserver.middleware import AnyMiddleware, ConnectNext, MessageNext, Middleware
 from chatserver.session import Session
 
@@ -44,4 +45,11 @@ class Pipeline:
             if kind.connect is not Middleware.connect:
                 self.connect = partial(middleware.connect, call_next=self.connect)
             if kind.message is not Middleware.message:
-                self.message = partial(middleware.message, call_next=self.message)
+                self.message = _around(middleware.message, self.message)
+
+
+def _around(
+    hook: Callable[[Context, MessageNext], Awaitable[Outcome]], call_next: MessageNext
+) -> MessageNext:
+    # A closure is called faster than a partial, and this is called for every message.
+    return lambda ctx: hook(ctx, call_next)

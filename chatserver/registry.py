@@ -123,7 +123,10 @@ def make(settings: Settings, cls: type[E], path: Path, name: str) -> E:
     Raises:
         ConfigError: The part does not fit its `Config` type, or it cannot work with it.
     """
-    config: object = settings.document.convert(path, cls.Config, ignore=("use",))
+    document = settings.document
+    if document.at(path) is True:
+        document = document.overlay(path, {}, settings.where(path))
+    config: object = document.convert(path, cls.Config, ignore=("use",))
     try:
         extension = cls(config)
     except ConfigError as error:

@@ -1,6 +1,6 @@
 """Describe who is behind a connection."""
 
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -141,21 +141,24 @@ class State:
     __slots__ = ("_values",)
 
     def __init__(self) -> None:
-        self._values: dict[StateKey[object], object] = {}
+        self._values: dict[StateKey[Any], Any] = {}
 
     def __setitem__(self, key: StateKey[T], value: T) -> None:
-        self._values[cast("StateKey[object]", key)] = value
+        self._values[key] = value
 
     def __getitem__(self, key: StateKey[T]) -> T:
-        return cast("T", self._values[cast("StateKey[object]", key)])
+        value: T = self._values[key]
+        return value
 
     def get(self, key: StateKey[T]) -> T | None:
         """Return the value, or None where nothing was stored."""
-        return cast("T | None", self._values.get(cast("StateKey[object]", key)))
+        value: T | None = self._values.get(key)
+        return value
 
     def pop(self, key: StateKey[T]) -> T | None:
         """Remove and return the value, or None where nothing was stored."""
-        return cast("T | None", self._values.pop(cast("StateKey[object]", key), None))
+        value: T | None = self._values.pop(key, None)
+        return value
 
 
 class User:

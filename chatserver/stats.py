@@ -73,5 +73,4 @@ class Stats:
 
     def observe(self, action: str | None, seconds: float) -> None:
         """Count the time a message took; names that no extension offers count as one."""
-        timing = self.handled.get(action or "")
-        (self.unknown if timing is None else timing).observe(seconds)
+        self.handled.get(action or "", self.unknown).observe(seconds)

@@ -88,7 +88,7 @@ class Users:
         moved: list[tuple[User, str]] = []
         for holder in self.holders(name, user):
             if holder.id.startswith(GUEST_PREFIX):
-                self.give(holder, f"{name[:59]}-{token_hex(2)}")
-                moved.append((holder, name))
+                old = self.give(holder, f"{name[:59]}-{token_hex(2)}")
+                moved.append((holder, old or name))
         self.give(user, name)
         return moved

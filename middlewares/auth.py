@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct, ValidationError
 from msgspec.json import Decoder
@@ -110,7 +110,7 @@ class AuthMiddleware(Middleware[AuthConfig]):
             session.closes_with = CloseCode.NEVER_AUTHENTICATED
         return session
 
-    async def message(self, ctx: Context, call_next: MessageNext) -> Outcome:
+    def message(self, ctx: Context, call_next: MessageNext) -> Awaitable[Outcome]:
         """Take the token of a `hello`; without one, a late client gets no further.
 
         Raises:
@@ -118,10 +118,10 @@ class AuthMiddleware(Middleware[AuthConfig]):
             Disconnect: The token a late client was asked for is wrong.
         """
         if ctx.envelope.action == "hello" and (token := _token(ctx.envelope.raw)) is not None:
-            await self._accept(ctx, token)
-        elif not ctx.session.admitted:
+            return self._greet(ctx, token, call_next)
+        if not ctx.session.admitted:
             raise ActionError(ErrorCode.UNAUTHORIZED, "Send hello with a token first")
-        return await call_next(ctx)
+        return call_next(ctx)
 
     @action("refresh")
     async def refresh(self, ctx: Context, msg: Refresh) -> Reply:
@@ -135,6 +135,10 @@ class AuthMiddleware(Middleware[AuthConfig]):
             raise ActionError(ErrorCode.FORBIDDEN, "You are a guest; send the token in hello")
         expires = (await self._accept(ctx, msg.token)).expires
         return Reply("refreshed", expires=None if expires is None else int(expires))
+
+    async def _greet(self, ctx: Context, token: str, call_next: MessageNext) -> Outcome:
+        await self._accept(ctx, token)
+        return await call_next(ctx)
 
     async def _identity(self, handshake: Handshake) -> Identity | None:
         try:

@@ -1,6 +1,6 @@
 """Limit how much one connection, user or address can ask for (token buckets)."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from math import ceil
 from time import monotonic
 from typing import Annotated, Final
@@ -142,7 +142,7 @@ class RateLimitMiddleware(Middleware[RateLimitConfig]):
         if wait:
             raise self._refusal(account, wait, now)
 
-    async def message(self, ctx: Context, call_next: MessageNext) -> Outcome:
+    def message(self, ctx: Context, call_next: MessageNext) -> Awaitable[Outcome]:
         """Charge what the action costs beyond the token of its frame.
 
         Raises:
@@ -156,7 +156,7 @@ class RateLimitMiddleware(Middleware[RateLimitConfig]):
             if take_all(account.buckets, cost - _FRAME, now):
                 # The next try pays for its frame again, so it has to wait for the whole cost.
                 raise self._refusal(account, wait_all(account.buckets, cost, now), now)
-        return await call_next(ctx)
+        return call_next(ctx)
 
     def _account(self, session: Session, now: float) -> Account:
         account = session.state[_ACCOUNT]

@@ -1,5 +1,6 @@
 """Bound the size of messages: a wall that closes the connection, and softer limits before it."""
 
+from collections.abc import Awaitable
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -77,7 +78,7 @@ class SizeLimitMiddleware(Middleware[SizeLimitConfig]):
         if size > self.config.max_message_size:
             raise _too_large("A message", self.config.max_message_size)
 
-    async def message(self, ctx: Context, call_next: MessageNext) -> Outcome:
+    def message(self, ctx: Context, call_next: MessageNext) -> Awaitable[Outcome]:
         """Check the exact size against the action's limit.
 
         Raises:
@@ -91,7 +92,7 @@ class SizeLimitMiddleware(Middleware[SizeLimitConfig]):
             limit = config.actions.get(action)
             if limit is not None and ctx.envelope.size > limit:
                 raise _too_large(f"A message of the action {action!r}", limit)
-        return await call_next(ctx)
+        return call_next(ctx)
 
 
 def _too_large(what: str, limit: int) -> ActionError:

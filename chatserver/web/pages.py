@@ -45,7 +45,7 @@ class Pages:
             autoescape=True,
         )
 
-    def routes(self) -> list[web.AbstractRouteDef]:
+    def routes(self) -> list[web.RouteDef]:
         """Return the static files' route."""
         return [web.get(f"{self._prefix}/static/{{name}}", _static)]
 
