@@ -1,0 +1,1 @@
+"""Measures chatserver beside other servers: the same machine, the same run, the same load."""

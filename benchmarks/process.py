@@ -1,0 +1,141 @@
+"""A server under test in a process of its own: started, pinned, read from /proc, ended."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from benchmarks.dialects import Dialect, JsonActions, SocketIO
+from benchmarks.machine import Cores
+
+HERE = Path(__file__).parent
+START_SECONDS = 20.0
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Server(NamedTuple):
+    """A program that serves chat, and what its clients speak."""
+
+    name: str
+    arguments: tuple[str, ...]
+    """For this Python; `{port}` stands for the port."""
+    dialect: Dialect
+
+
+OURS = Server(
+    "chatserver",
+    ("-m", "chatserver", "--config", str(HERE / "bench.yaml"), "--port", "{port}"),
+    JsonActions(),
+)
+BASE = Server("websockets", ("-m", "benchmarks.servers.guide", "{port}"), JsonActions())
+SERVERS = (
+    OURS,
+    BASE,
+    Server("aiohttp-loop", ("-m", "benchmarks.servers.aiohttp_loop", "{port}"), JsonActions()),
+    Server("socket.io", ("-m", "benchmarks.servers.socketio_rooms", "{port}"), SocketIO()),
+)
+
+
+class StartError(RuntimeError):
+    """A server did not come up; the message has the end of what it printed."""
+
+
+class Process:
+    """A running server; use it as a context manager.
+
+    Entering it returns once the server answers HTTP on its port, and leaving it kills the server: a
+    graceful end would only take time.
+
+    Raises:
+        StartError: it ended, or did not answer within 20 s.
+    """
+
+    def __init__(self, server: Server, cores: Cores) -> None:
+        self.server = server
+        self.address = ("127.0.0.1", _free_port())
+        self.cores = cores
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  # __exit__ closes it
+
+    def __enter__(self) -> Self:
+        """Start the server and wait for it."""
+        arguments = [part.format(port=self.address[1]) for part in self.server.arguments]
+        # A child inherits the affinity: set before the start, it holds for all of its threads.
+        os.sched_setaffinity(0, {self.cores.server})
+        try:
+            self._child = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=HERE.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+            )
+        finally:
+            os.sched_setaffinity(0, {self.cores.load})
+        try:
+            self._wait()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """End the server."""
+        self._end()
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time the server has used, user and system, in steps of a clock tick."""
+        stat = Path(f"/proc/{self._child.pid}/stat").read_text()
+        # Fields 14 and 15 of proc(5), counted from behind the name, which may contain anything.
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICK
+
+    def resident_bytes(self) -> int:
+        """Return the resident set of the server."""
+        return int(Path(f"/proc/{self._child.pid}/statm").read_text().split()[1]) * _PAGE
+
+    def last_words(self) -> str:
+        """Return the end of what the server printed."""
+        self._output.seek(0)
+        return self._output.read().decode(errors="replace").strip()[-2000:]
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(self.address):
+            if self._child.poll() is not None:
+                raise StartError(f"{self.server.name} ended at its start:\n{self.last_words()}")
+            if time.monotonic() > deadline:
+                raise StartError(f"{self.server.name} does not answer:\n{self.last_words()}")
+            time.sleep(0.05)
+
+    def _end(self) -> None:
+        self._child.kill()
+        self._child.wait()
+        self._output.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    request = f"GET / HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nConnection: close\r\n\r\n"
+    try:
+        with socket.create_connection(address, timeout=1) as probe:
+            probe.sendall(request.encode())
+            return probe.recv(1) != b""
+    except OSError:
+        return False
