@@ -1,0 +1,3 @@
+"""Take in chatserver's fixtures."""
+
+pytest_plugins = ["chatserver.testing.fixtures"]
