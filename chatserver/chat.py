@@ -4,10 +4,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from msgspec import Struct, structs
 
+from chatserver.addresses import Trusted
 from chatserver.config.load import Settings
+from chatserver.connection import Connection
 from chatserver.context import Published
 from chatserver.dispatch import Dispatcher
 from chatserver.endpoint import Endpoint, Identify, new_session
@@ -31,9 +34,6 @@ from chatserver.registry import (
 from chatserver.stats import Stats
 
 log = logging.getLogger("chatserver")
-
-CLOSE_BATCH = 200
-"""Connections that are closed at once when draining, before the loop gets a turn."""
 
 
 class Member(Struct, frozen=True):
@@ -72,6 +72,8 @@ class Chat:
         identify: Identify | None = None,
     ) -> None:
         self.settings = settings
+        self._running = settings.config
+        self._started: list[AnyExtension] = []
         self.plugins = load_plugins(settings, plugins)
         self.middlewares = [*load_middlewares(settings), *middlewares]
         dispatcher = Dispatcher(self._extensions)
@@ -96,6 +98,7 @@ class Chat:
             self.hub,
             Pipeline(self.middlewares, new_session, dispatcher.dispatch),
             self.sweeper,
+            _trusted(settings),
             identify,
         )
 
@@ -150,7 +153,7 @@ class Chat:
         log.info("draining %d connections within %g s", len(self.endpoint.connections), grace)
         try:
             async with asyncio.timeout(grace):
-                await self._say_goodbye()
+                await self._say_goodbye(grace)
         except TimeoutError:
             log.warning("%d connections were cut off", len(self.endpoint.connections))
         for connection in list(self.endpoint.connections):
@@ -159,16 +162,26 @@ class Chat:
     # Life cycle: called by the application that serves it
 
     async def startup(self) -> None:
-        """Start broker, plugins and middlewares, in this order."""
+        """Start broker, plugins and middlewares, in this order.
+
+        Raises:
+            ConfigError: One of them does not start; those before it have been cleaned up.
+        """
         await self.hub.startup()
-        for extension in self._extensions:
-            await extension.startup(self.hub)
+        try:
+            for extension in self._extensions:
+                await _start(extension, self.hub)
+                self._started.append(extension)
+        except ConfigError:
+            await self.cleanup()
+            raise
         self.sweeper.start()
 
     async def cleanup(self) -> None:
         """Stop what `startup` started, in reverse order; a failure is logged and skipped."""
         self.sweeper.stop()
-        for extension in reversed(list(self._extensions)):
+        while self._started:
+            extension = self._started.pop()
             try:
                 await extension.cleanup()
             except Exception:
@@ -184,14 +197,17 @@ class Chat:
         names = [name for _, name in configured_middlewares(settings)]
         live = {middleware.name: middleware for middleware in self.middlewares}
         if names != [name for _, name in configured_middlewares(self.settings)]:
-            raise ConfigError("adding, removing or moving middlewares needs a restart")
+            raise ConfigError(
+                "adding, removing or moving middlewares needs a restart",
+                settings.where("middlewares"),
+            )
         changes = [
             (live[name], make(settings, type(live[name]), path, name).config)
             for path, name in configured_middlewares(settings)
         ]
         for middleware, config in changes:
             middleware.configure(config)
-        old = self.settings.config
+        old = self._running
         for section in ("server", "chat", "broker", "plugins"):
             if getattr(old, section) != getattr(settings.config, section):
                 log.warning("changes of %s take effect after a restart", section)
@@ -203,20 +219,38 @@ class Chat:
         yield from self.plugins
         yield from self.middlewares
 
-    async def _say_goodbye(self) -> None:
+    async def _say_goodbye(self, grace: float) -> None:
         connections = list(self.endpoint.connections)
         spread = min(30_000, max(1000, 2 * len(connections)))
         for connection in connections:
             after = random.randint(100, spread)  # noqa: S311 - a spread, no secret
             event = encode_event({"action": "reconnect", "after_ms": after, "reason": "shutdown"})
             connection.write(text_frame(event))
-        for start in range(0, len(connections), CLOSE_BATCH):
-            batch = connections[start : start + CLOSE_BATCH]
-            await asyncio.gather(*(connection.settled() for connection in batch))
-            for connection in batch:
-                connection.close(CloseCode.SHUTDOWN, "shutdown")
-            await asyncio.sleep(0)
+        await asyncio.gather(*(_dismiss(connection, grace / 2) for connection in connections))
         await self.endpoint.empty.wait()
+
+
+def _trusted(settings: Settings) -> Trusted:
+    try:
+        return Trusted.of(settings.config.server.trusted_proxies)
+    except ConfigError as error:
+        where = settings.where(("server", "trusted_proxies"))
+        raise ConfigError(error.message, where) from error
+
+
+async def _start(extension: AnyExtension, hub: LocalHub) -> None:
+    try:
+        await extension.startup(hub)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{extension.name} does not start: {error!r}") from error
+
+
+async def _dismiss(connection: Connection, patience: float) -> None:
+    with suppress(TimeoutError):
+        await connection.settle(patience)
+    connection.close(CloseCode.SHUTDOWN, "shutdown")
 
 
 def _call_soon(call: Callable[[], None]) -> object:

@@ -114,6 +114,7 @@ def _check(settings: Settings) -> int:
     app = create_app(settings)
     hosts(settings)
     load_tls(settings)
+    _loop_factory(settings)
     chat = app[CHAT]
     plugins = ", ".join(plugin.name for plugin in chat.plugins)
     middlewares = ", ".join(middleware.name for middleware in chat.middlewares)

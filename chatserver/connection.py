@@ -17,11 +17,11 @@ from chatserver.acknowledgements import Acknowledgements
 from chatserver.context import Context
 from chatserver.envelope import Envelope, NotJsonError, address_of, parse, plain_text, printable
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
-from chatserver.frames import PING, close_answer, close_frame, pong_frame
+from chatserver.frames import PING, close_answer, close_frame, ping_frame, pong_frame
 from chatserver.hub import LocalHub
 from chatserver.liveness import Sweeper
 from chatserver.logs import CURRENT
-from chatserver.outlet import Outlet
+from chatserver.outlet import CLOSE_TIMEOUT, Outlet
 from chatserver.pending import Pending
 from chatserver.pipeline import Pipeline
 from chatserver.session import Reply, Session
@@ -36,6 +36,9 @@ UNREADABLE: Final = Envelope("action", None, None, "", 0)
 
 PLAIN: Final = Envelope("action", None, None, "", 0, plain=True)
 """The same where clients speak plain text."""
+
+BARRIER: Final = b"settle"
+"""The payload of the ping behind which a connection is settled."""
 
 FAILED: Final = ActionError(ErrorCode.INTERNAL_ERROR, "Something went wrong on the server")
 OVERDUE: Final = ActionError(
@@ -59,6 +62,7 @@ class Connection(Outlet):
     __slots__ = (
         "_acknowledgements",
         "_bad",
+        "_barrier",
         "_busy_since",
         "_hub",
         "_overdue",
@@ -91,6 +95,7 @@ class Connection(Outlet):
         self._task = asyncio.current_task()
         self._acknowledgements: Acknowledgements | None = None
         self._probe: asyncio.Future[None] | None = None
+        self._barrier: asyncio.Event | None = None
         self._bad = 0
         self._seen = sweeper.now
         self._pinged = 0.0
@@ -111,12 +116,31 @@ class Connection(Outlet):
             del self._sweeper.watched[self]
             self._hub.drop(self._session)
             self.release()
+            if self._barrier is not None:
+                self._barrier.set()
             log.info("disconnected")
 
-    async def settled(self) -> None:
-        """Wait until every outcome on its way has been answered."""
-        if self._acknowledgements is not None:
-            await self._acknowledgements.empty()
+    async def settle(self, patience: float) -> None:
+        """Wait until everything the client has sent so far is answered.
+
+        A ping marks the place: when its pong has been read, all before it has been handled.
+
+        Args:
+            patience: Seconds it may take; a client that says nothing while no handler of its is at
+                work gets 2 s.
+
+        Raises:
+            TimeoutError: It took longer.
+        """
+        if self.closing:
+            return
+        self._barrier = asyncio.Event()
+        self.write(ping_frame(BARRIER))
+        async with asyncio.timeout(patience):
+            while not await _happens(self._barrier, CLOSE_TIMEOUT) and self._busy_since:
+                log.debug("waiting for a handler", extra={"session": self._session})
+            if self._acknowledgements is not None:
+                await self._acknowledgements.empty()
 
     async def probe(self, patience: float) -> bool:
         """Ping the peer and return whether it showed life in time; see `Sink.probe`."""
@@ -133,17 +157,19 @@ class Connection(Outlet):
 
     def check(self, now: float, wall: float) -> None:
         """Act on what has taken too long; called by the sweeper."""
+        limits = self._limits
+        if self._busy_since and now - self._busy_since >= limits.action_timeout:
+            if self._task is not None:
+                self._overdue = True
+                self._task.cancel()
+            return
         if self.closing:
             return
-        limits = self._limits
         self.check_stall(now)
         if self._session.closes_at is not None and wall >= self._session.closes_at:
             self.close(self._session.closes_with, self._session.closes_with.name.lower())
         elif self._busy_since:
             self._pinged = 0.0
-            if now - self._busy_since >= limits.action_timeout and self._task is not None:
-                self._overdue = True
-                self._task.cancel()
         elif self._pinged:
             if self._seen >= self._pinged:
                 self._pinged = 0.0
@@ -222,11 +248,15 @@ class Connection(Outlet):
 
     def _other(self, kind: WSMsgType, data: bytes) -> None:
         self._stats.bytes_in += len(data)
+        self._stats.messages_in += kind is WSMsgType.BINARY
         try:
             for charge in self._pipeline.charges:
                 charge(self._session, len(data))
             if kind is WSMsgType.PING:
                 self.write(pong_frame(data))
+            elif kind is WSMsgType.PONG:
+                if data == BARRIER and self._barrier is not None:
+                    self._barrier.set()
             elif kind is WSMsgType.BINARY:
                 raise ActionError(ErrorCode.BAD_MESSAGE, "Send text frames, not binary ones")
         except ActionError as error:
@@ -235,6 +265,9 @@ class Connection(Outlet):
                 self.refuse(UNREADABLE, error)
         except Disconnect as end:
             self.close(end.code, end.reason)
+        except Exception:
+            log.exception("a frame could not be handled")
+            self.refuse(UNREADABLE, FAILED)
 
     def _settle(self, envelope: Envelope, outcome: Reply | Pending[Reply | None]) -> None:
         if isinstance(outcome, Reply):
@@ -251,7 +284,7 @@ class Connection(Outlet):
             reply = outcome.result()
         except ActionError as error:
             self.refuse(envelope, error)
-        except Exception:
+        except (Exception, asyncio.CancelledError):
             log.exception("%s failed", printable(envelope.action))
             self.refuse(envelope, FAILED)
         else:
@@ -299,3 +332,11 @@ class Connection(Outlet):
             await self._writer.drain()
         except ConnectionError:
             log.debug("connection lost while behind")
+
+
+async def _happens(event: asyncio.Event, within: float) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            return await event.wait()
+    except TimeoutError:
+        return False

@@ -152,7 +152,7 @@ class Hub(Protocol):
 
         Raises:
             ValueError: A field is one that only the server sets (`RESERVED`).
-            ActionError: ``too_large`` above `max_frame_out`; ``draining`` at shutdown.
+            ActionError: ``too_large`` above `max_frame_out`.
         """
 
     def publish_to(self, user: str, event: str, /, **fields: object) -> int:

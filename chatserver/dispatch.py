@@ -5,11 +5,19 @@ import typing
 from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
+import msgspec.inspect
 
 from chatserver.context import Context, Outcome
 from chatserver.envelope import DECODE_ERRORS, payload_error, unknown_action
 from chatserver.errors import ConfigError
 from chatserver.extension import AnyExtension
+
+_OBJECTS = (
+    msgspec.inspect.StructType,
+    msgspec.inspect.DataclassType,
+    msgspec.inspect.TypedDictType,
+    msgspec.inspect.DictType,
+)
 
 Call = Callable[[Context], Awaitable[Outcome]]
 
@@ -68,6 +76,8 @@ def _bind(extension: AnyExtension, action: str, method: str) -> Call:
         raise ConfigError(f"the handler of {action!r}, {where}, must take (self, ctx, payload)")
     try:
         payload_type = typing.get_type_hints(handler)[parameters[1].name]
+        if not isinstance(msgspec.inspect.type_info(payload_type), _OBJECTS):
+            raise TypeError(f"{payload_type!r} is none of these")
         decode = msgspec.json.Decoder(payload_type).decode
     except Exception as error:
         raise ConfigError(

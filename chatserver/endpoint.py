@@ -38,7 +38,7 @@ Identify = Callable[[web.Request], Awaitable[Identity | None]]
 async def new_session(handshake: Handshake) -> Session:
     """Make the session of an accepted handshake; the core of the connect onion."""
     identity = handshake.identity or Identity(user=GUEST_PREFIX + token_hex(16), guest=True)
-    session = Session(token_hex(4), identity, handshake.remote)
+    session = Session(token_hex(8), identity, handshake.remote)
     session.max_message_size = handshake.max_message_size
     return session
 
@@ -50,6 +50,7 @@ class Endpoint:
         hub: The rooms of this process.
         pipeline: The composed middlewares.
         sweeper: Watches the connections.
+        trusted: The proxies to believe.
         identify: The embedding app's own way to know who a request comes from.
 
     Attributes:
@@ -58,7 +59,12 @@ class Endpoint:
     """
 
     def __init__(
-        self, hub: LocalHub, pipeline: Pipeline, sweeper: Sweeper, identify: Identify | None
+        self,
+        hub: LocalHub,
+        pipeline: Pipeline,
+        sweeper: Sweeper,
+        trusted: Trusted,
+        identify: Identify | None,
     ) -> None:
         self.connections: set[Connection] = set()
         self.empty = asyncio.Event()
@@ -66,19 +72,23 @@ class Endpoint:
         self._pipeline = pipeline
         self._sweeper = sweeper
         self._identify = identify
-        self._trusted = Trusted.of(hub.config.server.trusted_proxies)
+        self._trusted = trusted
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Upgrade a request, or answer it with plain HTTP that says why not."""
         upgrade = wants_upgrade(request)
+        remote = request.remote
         try:
             self._check_capacity()
             handshake = await self._handshake(request, probe=not upgrade)
+            remote = handshake.remote
             session = await self._pipeline.connect(handshake)
+            # Again: others may have come, or the end, while this one was looked at.
+            self._check_capacity()
             self._check_user(session)
         except Refused as refusal:
             self._hub.stats.refusals[refusal.reason] += 1
-            log.info("refused %s: %s %s", request.remote, refusal.status, refusal.reason)
+            log.info("refused %s: %s %s", remote, refusal.status, refusal.reason)
             return _refusal(refusal)
         if not upgrade:
             return web.Response(

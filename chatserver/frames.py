@@ -23,6 +23,11 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
+def ping_frame(payload: bytes) -> bytes:
+    """Frame a ping; `payload` has at most 125 bytes and comes back in the pong."""
+    return b"\x89" + len(payload).to_bytes(1, "big") + payload
+
+
 def pong_frame(payload: bytes) -> bytes:
     """Frame the answer to a ping; `payload` is the ping's, at most 125 bytes."""
     return b"\x8a" + len(payload).to_bytes(1, "big") + payload

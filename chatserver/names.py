@@ -4,6 +4,7 @@ A name is shown to other people, so it must look like what it is: Unicode compat
 folded (NFKC), and characters that are invisible, reorder text or mean nothing are refused.
 """
 
+import re
 import unicodedata
 
 from chatserver.errors import ActionError, ErrorCode
@@ -12,6 +13,9 @@ MAX_NAME = 64
 """Code points a name may have, after normalisation."""
 
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+# What is left of spaces after NFKC; several look like one.
+_SPACES = re.compile("[ \u1680]+")
 
 # Letters, marks and symbols that render as nothing (Unicode's Default_Ignorable_Code_Point beyond
 # category Cf, and the blank braille pattern).
@@ -38,7 +42,7 @@ def clean_name(name: str, what: str = "name", field: str | None = None) -> str:
     """
     if len(name) > 4 * MAX_NAME:
         raise _bad(f"The {what} is longer than {MAX_NAME} characters", field)
-    clean = unicodedata.normalize("NFKC", name).strip()
+    clean = _SPACES.sub(" ", unicodedata.normalize("NFKC", name)).strip()
     if not clean:
         raise _bad(f"The {what} must not be empty", field)
     if len(clean) > MAX_NAME:

@@ -73,10 +73,19 @@ def load_plugins(settings: Settings, instances: Sequence[AnyPlugin] = ()) -> lis
         instances: Plugins made by an embedding app or a test, added to the configured ones.
     """
     found = find("chatserver.plugins")
-    given = {plugin.name or _default_name(plugin): plugin for plugin in instances}
-    for name, plugin in given.items():
-        plugin.name = name
+    given: dict[str, AnyPlugin] = {}
+    for plugin in instances:
+        plugin.name = plugin.name or _default_name(plugin)
+        if plugin.name in given:
+            raise ConfigError(f"two plugins are called {plugin.name!r}; give one another `name`")
+        given[plugin.name] = plugin
     built = dict(given)
+    for name in given:
+        if name in settings.config.plugins:
+            raise ConfigError(
+                f"the plugin {name!r} is given as an instance and configured; remove one of them",
+                settings.where(("plugins", name)),
+            )
     for path, name in configured_plugins(settings):
         if name not in given:
             built[name] = _build(settings, "plugin", Plugin, found, path, name)
@@ -168,7 +177,7 @@ def _import(
         if not found:
             raise ConfigError(
                 f"no {what} is installed, not even the built-in ones;"
-                " run `pip install -e .` in the project or `pip install chatserver`"
+                " run `make install`, or `pip install .` in chatserver's folder"
             )
         known = ", ".join(sorted(found))
         raise ConfigError(f"unknown {what} {name!r}; installed: {known}", settings.where(path))

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextvars import copy_context
 from ipaddress import ip_address
 from types import FrameType
 from typing import Final
@@ -148,19 +149,22 @@ class Server:
             )
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Not the loop's own signal handlers: what blocks the loop would block those too.
+        # Not the loop's own signal handlers: what blocks the loop would block those too. They run
+        # between any two steps of any task; the context keeps their log lines from naming its user.
+        context = copy_context()
+
         def end(number: int, frame: FrameType | None) -> None:
             if self._ending:
                 _give_up("second signal: ending at once")
             self._ending = True
-            loop.call_soon_threadsafe(self._stop.set)
+            loop.call_soon_threadsafe(self._stop.set, context=context)
             signal.setitimer(signal.ITIMER_REAL, self._config.shutdown_grace)
 
         def overdue(number: int, frame: FrameType | None) -> None:
             _give_up("not ended within shutdown_grace: ending at once")
 
         def reload(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(self.reload)
+            loop.call_soon_threadsafe(self.reload, context=context)
 
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)

@@ -109,6 +109,8 @@ def _resolve(host: str, port: int) -> list[tuple[int, tuple[object, ...]]]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise _failure(_shown(host, port), error) from error
+    except UnicodeError as error:
+        raise _failure(_shown(host, port), OSError("that is no host name")) from error
     return [(family, address) for family, _, _, _, address in found]
 
 

@@ -1,18 +1,23 @@
 #!/bin/sh
 # Install the system packages that tests use and that are missing, where this user may do so.
 set -u
-command -v chromium >/dev/null 2>&1 && exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    echo "installing chromium for the browser tests"
-    log=$(mktemp)
-    if apt-get -qq update >"$log" 2>&1 &&
-        DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-            chromium fonts-dejavu-core >>"$log" 2>&1; then
-        rm -f "$log"
-    else
-        tail -n 5 "$log" >&2
-        echo "chromium could not be installed; browser tests will be skipped (or fail in CI)" >&2
-    fi
-else
-    echo "chromium is missing; install it to run the browser tests" >&2
+PATH="$PATH:/usr/sbin:/usr/local/sbin"
+missing=""
+command -v chromium >/dev/null 2>&1 || missing="chromium fonts-dejavu-core"
+command -v nginx >/dev/null 2>&1 || missing="$missing nginx-light"
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "some tests need what is missing here; install: $missing" >&2
+    exit 0
 fi
+echo "installing for the tests: $missing"
+log=$(mktemp)
+# Run level 1, so that installing nginx does not start it.
+export RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086  # a list of words
+if ! { apt-get -qq update && apt-get -qq install -y --no-install-recommends $missing; } \
+    >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    echo "not installed; the tests that need them are skipped, and fail under CI=true" >&2
+fi
+rm -f "$log"

@@ -1,7 +1,7 @@
 """Who may do what in which room."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatserver.rights import EVERYWHERE, Grant, Right, Rights
@@ -18,6 +18,7 @@ def matches(pattern: str, room: str) -> bool:
     return room[:1] == pattern[0] and matches(pattern[1:], room[1:])
 
 
+@example("*a", "\na")
 @given(st.text("*ab.\n", max_size=6), st.text("ab.\n", max_size=6))
 def test_a_star_stands_for_any_number_of_characters(pattern: str, room: str) -> None:
     assert Rights([Grant(pattern, READ)]).allows(Right.READ, room) is matches(pattern, room)
@@ -28,6 +29,12 @@ def test_nothing_but_the_star_is_special(pattern: str) -> None:
     rights = Rights([Grant(pattern, READ)])
     assert rights.allows(Right.READ, pattern)
     assert not any(rights.allows(Right.READ, room) for room in ("abc", "a", "aa", "b"))
+
+
+def test_no_pattern_makes_the_search_slow() -> None:
+    rights = Rights([Grant("*a" * 40 + "*b", READ), Grant("*" * 100 + "b", READ)])
+    assert not rights.allows(Right.READ, "a" * 2000)
+    assert rights.allows(Right.READ, "a" * 2000 + "b")
 
 
 def test_grants_add_up() -> None:

@@ -76,6 +76,13 @@ class FaultyPlugin(Plugin[NoConfig]):
 
         return Pending(asyncio.ensure_future(wait()))
 
+    @action("faulty.cancelled")
+    async def give_up(self, ctx: Context) -> Outcome:
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Reply | None] = loop.create_future()
+        loop.call_soon(outcome.cancel)
+        return Pending(outcome)
+
     def on_connect(self, session: Session) -> None:
         raise RuntimeError("hook")
 
@@ -136,6 +143,21 @@ async def test_a_handler_may_end_the_connection(plugin: FaultyPlugin) -> None:
         assert await peer.closed() == 4321
 
 
+async def test_a_handler_that_hangs_is_cancelled_though_its_peer_is_kicked(
+    plugin: FaultyPlugin,
+) -> None:
+    async with ChatServer(QUICK, plugins=[plugin]) as chat:
+        peer = await chat.connect()
+        user = str((await peer.request("hello"))["user"])
+        await peer.send("faulty.hang")
+        other = await chat.connect()
+        await other.request("ping")
+        chat.chat.kick(user)
+        async with asyncio.timeout(5):
+            await plugin.cancelled.wait()
+        assert await peer.closed() == 3503
+
+
 async def test_outcomes_on_their_way_are_answered_in_order(plugin: FaultyPlugin) -> None:
     async with ChatServer(plugins=[plugin]) as chat:
         peer = await chat.connect()
@@ -158,6 +180,13 @@ async def test_reading_waits_when_too_many_outcomes_are_on_their_way(plugin: Fau
         assert plugin.started == 2
         plugin.release.set()
         assert [(await peer.receive())["id"] for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+async def test_a_cancelled_outcome_is_answered_and_holds_nothing_up(plugin: FaultyPlugin) -> None:
+    async with ChatServer({"limits": {"max_in_flight": 1}}, plugins=[plugin]) as chat:
+        peer = await chat.connect()
+        assert (await peer.request("faulty.cancelled"))["code"] == "internal_error"
+        assert (await peer.request("ping"))["action"] == "pong"
 
 
 async def test_silence_is_pinged_and_then_closed_3012() -> None:

@@ -107,7 +107,7 @@ def test_token_clients_are_told_when_their_token_is_wrong(tmp_path: Path) -> Non
 def test_resilient_client_waits_and_comes_back() -> None:
     """A close code that looks like a good end would make it connect again without a pause."""
     with serve("errors") as server, client("resilient_client.py") as resilient:
-        resilient.out.expect("^Connected$")
+        resilient.out.expect("^Connected\n")
         assert resilient.stdout == "Connected\n"
 
         server.signal(signal.SIGTERM)

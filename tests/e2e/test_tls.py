@@ -1,0 +1,103 @@
+"""TLS: pages and chat over it, certificates exchanged while the server runs."""
+
+import signal
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from tests.e2e.callers import DEADLINE, LOOPS, call, configure
+from tests.e2e.process import ServerProcess
+
+TLS = {"certificate": "cert.pem", "key": "key.pem"}
+
+
+class Authority:
+    """Issues certificates for localhost into a folder, and trusts them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._authority = trustme.CA()
+        self.trusting = ssl.create_default_context()
+        self._authority.configure_trust(self.trusting)
+
+    def issue(self, kind: trustme.KeyType = trustme.KeyType.ECDSA) -> int:
+        """Put a new certificate in place, and return its serial number."""
+        issued = self._authority.issue_cert("localhost", key_type=kind)
+        issued.private_key_pem.write_to_path(self._folder / "key.pem")
+        chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
+        (self._folder / "cert.pem").write_bytes(chain)
+        return x509.load_pem_x509_certificate(chain).serial_number
+
+    def shown(self, port: int, name: str | None = "localhost") -> x509.Certificate:
+        """Shake hands and return the certificate that a server shows."""
+        context = ssl.create_default_context()
+        self._authority.configure_trust(context)
+        context.check_hostname = name is not None
+        with (
+            socket.create_connection(("127.0.0.1", port), DEADLINE) as plain,
+            context.wrap_socket(plain, server_hostname=name) as wrapped,
+        ):
+            return x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True) or b"")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_new_certificate_is_shown_after_sighup(
+    tmp_path: Path, authority: Authority, loop: str
+) -> None:
+    old = authority.issue()
+    config = configure(tmp_path, server={"tls": TLS, "loop": loop})
+    with ServerProcess(config) as server:
+        assert server.url == f"https://127.0.0.1:{server.port}"
+        assert authority.shown(server.port).serial_number == old
+        with call(f"wss://localhost:{server.port}/ws", ssl=authority.trusting) as alice:
+            alice.enter("alice")
+
+            # Another kind of key: OpenSSL would keep both certificates side by side.
+            new = authority.issue(trustme.KeyType.RSA)
+            server.signal(signal.SIGHUP)
+            server.err.expect("configuration reloaded")
+            for name in ("localhost", None):
+                certificate = authority.shown(server.port, name)
+                assert certificate.serial_number == new
+                assert isinstance(certificate.public_key(), RSAPublicKey)
+
+            (tmp_path / "key.pem").write_text("broken")
+            server.signal(signal.SIGHUP)
+            server.err.expect(
+                "configuration not reloaded, the old one stays:"
+                r" .*config\.yaml:\d+:\d+: TLS cannot use the certificate"
+            )
+            assert authority.shown(server.port).serial_number == new
+
+            alice.send("message", text="still here")
+            assert alice.expect("message")["text"] == "still here"
+            with call(f"wss://localhost:{server.port}/", ssl=authority.trusting) as bob:
+                bob.enter("bob")
+                assert alice.expect("notification")["text"] == "bob joined lobby"
+            server.signal(signal.SIGTERM)
+            assert alice.rest()[1] == 3001
+        assert server.wait() == 0
+
+
+def test_whoever_speaks_plain_http_does_no_harm(tmp_path: Path, authority: Authority) -> None:
+    serial = authority.issue()
+    with ServerProcess(configure(tmp_path, server={"tls": TLS})) as server:
+        with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"HTTP" not in plain.recv(1024)
+        certificate = authority.shown(server.port)
+        assert certificate.serial_number == serial
+        assert isinstance(certificate.public_key(), EllipticCurvePublicKey)
+        server.stop()
+        assert "Traceback" not in server.stderr
