@@ -35,6 +35,9 @@ from chatserver.stats import Stats
 
 log = logging.getLogger("chatserver")
 
+CLOSE_BATCH = 200
+"""Connections that are closed at once at the end, before the loop gets a turn."""
+
 
 class Member(Struct, frozen=True):
     """Describe one connection in a room.
@@ -226,7 +229,11 @@ class Chat:
             after = random.randint(100, spread)  # noqa: S311 - a spread, no secret
             event = encode_event({"action": "reconnect", "after_ms": after, "reason": "shutdown"})
             connection.write(text_frame(event))
-        await asyncio.gather(*(_dismiss(connection, grace / 2) for connection in connections))
+        await asyncio.gather(*(_settle(connection, grace / 2) for connection in connections))
+        for number, connection in enumerate(connections, 1):
+            connection.close(CloseCode.SHUTDOWN, "shutdown")
+            if number % CLOSE_BATCH == 0:
+                await asyncio.sleep(0)
         await self.endpoint.empty.wait()
 
 
@@ -247,10 +254,9 @@ async def _start(extension: AnyExtension, hub: LocalHub) -> None:
         raise ConfigError(f"{extension.name} does not start: {error!r}") from error
 
 
-async def _dismiss(connection: Connection, patience: float) -> None:
+async def _settle(connection: Connection, patience: float) -> None:
     with suppress(TimeoutError):
         await connection.settle(patience)
-    connection.close(CloseCode.SHUTDOWN, "shutdown")
 
 
 def _call_soon(call: Callable[[], None]) -> object:

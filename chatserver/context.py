@@ -122,10 +122,12 @@ class Hub(Protocol):
     Attributes:
         config: The configuration in force.
         data_dir: The folder for what has to outlive the process; it may not exist yet.
+        draining: Whether the end has begun: all connections are about to be closed.
     """
 
     config: Config
     data_dir: Path
+    draining: bool
 
     def timestamp(self) -> str:
         """Return the time now as RFC 3339 with milliseconds."""

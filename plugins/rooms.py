@@ -132,8 +132,9 @@ class RoomsPlugin(Plugin[NoConfig]):
         self._notify(session, room, "join", f"{session.username} joined {room}")
 
     def on_leave(self, session: Session, room: str) -> None:
-        """Tell those who stay."""
-        self._notify(session, room, "leave", f"{session.username} left {room}")
+        """Tell those who stay; at the end of the server nobody does."""
+        if not self._hub.draining:
+            self._notify(session, room, "leave", f"{session.username} left {room}")
 
     def on_rename(self, user: User, old: str) -> None:
         """Tell each room that one of the user's connections is in."""

@@ -15,7 +15,12 @@ from aiohttp import ClientSession
 from chatserver.testing import Peer
 from tests.e2e.process import ServerProcess
 
-pytestmark = [pytest.mark.install, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.install,
+    pytest.mark.timeout(300),
+    # One worker installs the environment once for all of them.
+    pytest.mark.xdist_group("third party"),
+]
 
 ROOT = Path(__file__).parents[2]
 INSTALL_WITHIN = 240
