@@ -130,7 +130,8 @@ class Connection(Pulse):
             self._seen = self._sweeper.now
             kind = message.type
             if kind is WSMsgType.TEXT:
-                self._show_life()
+                if self._probe is not None:
+                    self._show_life()
                 if not self.closing:
                     await self._text(message.data)
             elif kind is WSMsgType.PING or kind is WSMsgType.PONG or kind is WSMsgType.BINARY:

@@ -1,6 +1,7 @@
 """Run a chat as a process of its own: addresses, TLS, signals, and the order of an ending."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -84,6 +85,7 @@ class Server:
         self._handle_signals(asyncio.get_running_loop())
         try:
             await runner.setup()
+            _spare_collections()
             await self._listen(runner)
             self._announce()
             await self._stop.wait()
@@ -236,3 +238,14 @@ def _give_up(why: str) -> None:
         logging.shutdown()
     finally:
         os._exit(1)
+
+
+def _spare_collections() -> None:
+    """Let the garbage collector leave alone what start-up has made, and come less often.
+
+    Messages leave no cycles behind; walking through all modules and connections time and again cost
+    about 5 % of the server's time under load. The process is ours here; an embedded chat does not.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
