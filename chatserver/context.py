@@ -191,7 +191,7 @@ class Hub(Protocol):
     def rooms(self) -> Mapping[str, int]:
         """Return the rooms with members, and how many each has; costs a pass over all rooms."""
 
-    def user(self, id: str) -> User | None:  # noqa: A002 - the field's word
+    def user(self, id: str) -> User | None:
         """Return a connected user by id."""
 
     def identify(self, session: Session, identity: Identity) -> None:

@@ -129,7 +129,7 @@ class LocalHub(Hub):
         if user is not None and len(user.sessions) >= most:
             raise Disconnect(CloseCode.CONNECTION_LIMIT, f"More than {most} connections")
 
-    def user(self, id: str) -> User | None:  # noqa: A002 - the field's word
+    def user(self, id: str) -> User | None:
         """Return a connected user by id."""
         return self.users.get(id)
 
