@@ -84,12 +84,16 @@ def take_all(buckets: Sequence[Bucket], cost: float, now: float) -> float:
     Returns:
         0.0 when granted, else the seconds after which all of them can grant it.
     """
-    for taken, bucket in enumerate(buckets):
+    for bucket in buckets:
         if bucket.take(cost, now):
-            for before in buckets[:taken]:
-                before.give_back(cost)
-            return wait_all(buckets, cost, now)
-    return 0.0
+            break
+    else:
+        return 0.0
+    for before in buckets:
+        if before is bucket:
+            break
+        before.give_back(cost)
+    return wait_all(buckets, cost, now)
 
 
 def wait_all(buckets: Sequence[Bucket], cost: float, now: float) -> float:

@@ -93,7 +93,7 @@ class Chat:
             settings.path(settings.config.server.data_dir),
             load_broker(settings),
             self.plugins,
-            _call_soon,
+            _schedule,
             self.stats,
         )
         self.sweeper = Sweeper(settings.config.limits, self.stats)
@@ -230,6 +230,7 @@ class Chat:
             event = encode_event({"action": "reconnect", "after_ms": after, "reason": "shutdown"})
             connection.write(text_frame(event))
         await asyncio.gather(*(_settle(connection, grace / 2) for connection in connections))
+        self.hub.flush()
         for number, connection in enumerate(connections, 1):
             connection.close(CloseCode.SHUTDOWN, "shutdown")
             if number % CLOSE_BATCH == 0:
@@ -259,5 +260,6 @@ async def _settle(connection: Connection, patience: float) -> None:
         await connection.settle(patience)
 
 
-def _call_soon(call: Callable[[], None]) -> object:
-    return asyncio.get_running_loop().call_soon(call)
+def _schedule(delay: float, call: Callable[[], None]) -> object:
+    loop = asyncio.get_running_loop()
+    return loop.call_later(delay, call) if delay else loop.call_soon(call)

@@ -190,7 +190,7 @@ class Connection(Pulse):
         if self._overdue and self._is_ending():
             raise asyncio.CancelledError
         self._doing = Doing.READING
-        self._stats.observe(envelope.action, perf_counter() - started)
+        self._stats.timing(envelope.action).observe(perf_counter() - started)
         if self._acknowledgements is not None and self._acknowledgements.full:
             self._doing = Doing.ACKNOWLEDGING
             await self._acknowledgements.room()

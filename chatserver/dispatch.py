@@ -65,13 +65,13 @@ class Dispatcher:
 
 
 def _bind(extension: AnyExtension, action: str, method: str) -> Call:
-    handler = getattr(extension, method)
+    handler: Callable[..., Awaitable[Outcome]] = getattr(extension, method)
     where = f"{type(extension).__qualname__}.{method}"
     if not inspect.iscoroutinefunction(handler):
         raise ConfigError(f"the handler of {action!r}, {where}, must be an `async def`")
     parameters = list(inspect.signature(handler).parameters.values())
     if len(parameters) == 1:
-        return typing.cast("Call", handler)
+        return handler
     if len(parameters) != 2:
         raise ConfigError(f"the handler of {action!r}, {where}, must take (self, ctx, payload)")
     try:
@@ -90,6 +90,6 @@ def _bind(extension: AnyExtension, action: str, method: str) -> Call:
             payload = decode(ctx.envelope.raw)
         except DECODE_ERRORS as error:
             raise payload_error(error) from None
-        return typing.cast("Awaitable[Outcome]", handler(ctx, payload))
+        return handler(ctx, payload)
 
     return call

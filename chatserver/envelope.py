@@ -61,6 +61,8 @@ class NotJsonError(ActionError):
 # An escaped NUL in sound JSON; pairs of backslashes before it are text, so it still counts.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
+_MISSING = re.compile("Object missing required field `(.+)`")
+
 _head = Decoder(_Head)
 _encoder = Encoder()
 
@@ -117,7 +119,11 @@ def plain_text(text: str, action: str) -> Envelope:
 def payload_error(error: Exception) -> ActionError:
     """Turn a decoder's complaint into ``bad_payload`` with the field's path, if it names one."""
     message, _, path = str(error).partition(" - at `")
-    return ActionError(ErrorCode.BAD_PAYLOAD, message, field=path.rstrip("`") or None)
+    path = path.rstrip("`")
+    missing = _MISSING.fullmatch(message)
+    if missing is not None:
+        path = f"{path or '$'}.{missing[1]}"
+    return ActionError(ErrorCode.BAD_PAYLOAD, message, field=path or None)
 
 
 def unknown_action(envelope: Envelope) -> ActionError:

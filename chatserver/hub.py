@@ -12,14 +12,14 @@ from chatserver.config import Config
 from chatserver.context import RESERVED, Hub, Published, RoomNames
 from chatserver.envelope import encode_event
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
-from chatserver.fanout import FanOut
+from chatserver.fanout import FanOut, Schedule
 from chatserver.frames import text_frame
 from chatserver.pending import Pending
 from chatserver.plugin import AnyPlugin, Plugin
 from chatserver.positions import Position
 from chatserver.rights import Right
 from chatserver.rooms import Room, RoomTable
-from chatserver.session import Identity, Session, User
+from chatserver.session import ANONYMOUS, Identity, Session, User
 from chatserver.stats import Stats
 from chatserver.users import Users
 
@@ -34,7 +34,7 @@ class LocalHub(Hub):
         data_dir: The folder for what has to outlive the process.
         broker: Orders and carries publications.
         plugins: Whose hooks are called.
-        call_soon: Calls a function in the loop's next tick.
+        schedule: Calls a function later, or in the loop's next tick.
         stats: Where events are counted.
     """
 
@@ -44,7 +44,7 @@ class LocalHub(Hub):
         data_dir: Path,
         broker: Broker,
         plugins: Iterable[AnyPlugin],
-        call_soon: Callable[[Callable[[], None]], object],
+        schedule: Schedule,
         stats: Stats,
     ) -> None:
         self.config = config
@@ -56,7 +56,7 @@ class LocalHub(Hub):
         self.draining = False
         self._broker = broker
         self._everyone: Room[Session] = Room("")
-        self._fan_out = FanOut(call_soon, stats)
+        self._fan_out = FanOut(schedule, stats)
         self._stamp = Stamper(time)
         self._on_connect = _hooks(plugins, Plugin.on_connect)
         self._on_disconnect = _hooks(plugins, Plugin.on_disconnect)
@@ -248,7 +248,7 @@ class LocalHub(Hub):
         user = None
         if author is not None:
             user = full["sender"] = author.user.id
-            full["username"] = author.username
+            full["username"] = author.user.name or ANONYMOUS
         if cid is not None:
             full["cid"] = cid
         body = encode_event(full)
@@ -277,6 +277,10 @@ class LocalHub(Hub):
         """Send a plain text frame to every connection of this process."""
         self.stats.events += 1
         self._fan_out.publish(self._everyone, text_frame(text.encode()))
+
+    def flush(self) -> None:
+        """Write what has been published so far, before connections are closed."""
+        self._fan_out.flush_all()
 
     def _too_large(self) -> ActionError:
         most = self.config.limits.max_frame_out

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from chatserver.broker import Broker
 from chatserver.config import DEFAULT_PLUGINS
+from chatserver.config.check import nearest
 from chatserver.config.load import Settings
 from chatserver.errors import ConfigError
 from chatserver.extension import API_VERSION, AnyExtension
@@ -180,7 +181,10 @@ def _import(
                 " run `make install`, or `pip install .` in chatserver's folder"
             )
         known = ", ".join(sorted(found))
-        raise ConfigError(f"unknown {what} {name!r}; installed: {known}", settings.where(path))
+        hint = nearest(name, found) or "; one of your own needs `use: 'module:Class'`"
+        raise ConfigError(
+            f"unknown {what} {name!r}; installed: {known}{hint}", settings.where(path)
+        )
     if len(points) > 1:
         both = " and ".join(point.distribution for point in points)
         raise ConfigError(f"the {what} {name!r} is offered by both {both}; uninstall one")
@@ -193,13 +197,16 @@ def _import(
 
 
 def _import_path(what: str, name: str, use: str, where: str) -> object:
-    module, _, attribute = use.partition(":")
+    module_name, _, attribute = use.partition(":")
+    hint = ""
     try:
-        loaded: object = getattr(import_module(module), attribute)
+        module = import_module(module_name)
+        hint = nearest(attribute, vars(module))
+        loaded: object = getattr(module, attribute)
     except Exception as error:
         raise ConfigError(
             f"the {what} {name!r} cannot be imported from {use!r}, which must read"
-            f" 'module:Class': {error!r}",
+            f" 'module:Class': {type(error).__name__}: {error}{hint}",
             where,
         ) from error
     return loaded

@@ -48,7 +48,7 @@ class Room(Generic[M]):
 
     def frames(self, start: int = 0) -> tuple[bytes, bytes | None]:
         """Join what is pending from a place on: all of it; and what may not be dropped, if less."""
-        frames = self.pending[start:]
+        frames = self.pending[start:] if start else self.pending
         joined = frames[0] if len(frames) == 1 else b"".join(frames)
         if not self.droppable:
             return joined, None
@@ -61,8 +61,10 @@ class Room(Generic[M]):
         """Forget what was pending; it has been written."""
         self.pending = []
         self.pending_size = 0
-        self.droppable = []
-        self.newcomers = {}
+        if self.droppable:
+            self.droppable = []
+        if self.newcomers:
+            self.newcomers = {}
 
 
 class RoomTable(Generic[M]):

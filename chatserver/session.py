@@ -14,6 +14,9 @@ T = TypeVar("T")
 GUEST_PREFIX: Final = "guest:"
 """What the user ids of guests begin with; nobody else's may."""
 
+ANONYMOUS: Final = "anonymous"
+"""What users are called before they have a name."""
+
 MAX_USER_ID: Final = 255
 """Characters a user id may have."""
 
@@ -230,4 +233,4 @@ class Session:
     @property
     def username(self) -> str:
         """The display name, or "anonymous" before one is registered."""
-        return self.user.name or "anonymous"
+        return self.user.name or ANONYMOUS

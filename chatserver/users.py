@@ -4,7 +4,7 @@ from secrets import token_hex
 
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.names import clean_name, fold
-from chatserver.session import GUEST_PREFIX, Identity, Session, User
+from chatserver.session import ANONYMOUS, GUEST_PREFIX, Identity, Session, User
 
 
 class Users:
@@ -51,6 +51,10 @@ class Users:
             ActionError: ``bad_name``, or ``forbidden`` for an identity with a fixed name.
         """
         clean = clean_name(name, "username", "$.username")
+        if fold(clean) == ANONYMOUS:
+            raise ActionError(
+                ErrorCode.NAME_TAKEN, f"{clean} stands for those without a name; choose another"
+            )
         identity = session.identity
         if identity.name is not None and not identity.allow_rename and clean != session.user.name:
             raise ActionError(

@@ -1,6 +1,6 @@
 """A shop with a chat inside: its own pages, its own sign-in, its own middleware.
 
-    pip install chatserver aiohttp-session
+    pip install . aiohttp-session
     python examples/embed.py --port 8080
 
 Sign in, pay an order, and see it in the room "orders", which this page joins over the chat's

@@ -137,7 +137,9 @@ class RateLimitMiddleware(Middleware[RateLimitConfig]):
             Disconnect: 3013 after too many refusals.
         """
         now = self.clock()
-        account = self._account(session, now)
+        account = session.state[_ACCOUNT]
+        if account.user is not session.user or account.config is not self.config:
+            self._open(account, session.user, now)
         wait = take_all(account.buckets, _FRAME, now)
         if wait:
             raise self._refusal(account, wait, now)
@@ -152,17 +154,11 @@ class RateLimitMiddleware(Middleware[RateLimitConfig]):
         cost = self._costs.get(ctx.envelope.action or "", _FRAME)
         if cost > _FRAME:
             now = self.clock()
-            account = self._account(ctx.session, now)
+            account = ctx.session.state[_ACCOUNT]
             if take_all(account.buckets, cost - _FRAME, now):
                 # The next try pays for its frame again, so it has to wait for the whole cost.
                 raise self._refusal(account, wait_all(account.buckets, cost, now), now)
         return call_next(ctx)
-
-    def _account(self, session: Session, now: float) -> Account:
-        account = session.state[_ACCOUNT]
-        if account.user is not session.user or account.config is not self.config:
-            self._open(account, session.user, now)
-        return account
 
     def _open(self, account: Account, user: User, now: float) -> None:
         """Find the buckets an account pays from, after a change of user or configuration."""

@@ -42,9 +42,11 @@ class PingPlugin(Plugin[NoConfig]):
         folder = hub.data_dir
         try:
             self._guests = GuestTokens(load_key(folder))
-        except (OSError, ValueError) as error:
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        except OSError as error:
             raise ConfigError(
-                f"the key for guest tokens cannot be kept in {folder}: {error};"
+                f"the key for guest tokens cannot be kept in {folder}: {error.strerror};"
                 " set server.data_dir to a folder that can be written to"
             ) from error
 
@@ -65,7 +67,7 @@ class PingPlugin(Plugin[NoConfig]):
                 "max_rooms": 1 if config.chat.single_room else config.chat.max_rooms,
                 "max_in_flight": config.limits.max_in_flight,
             },
-            "ping_interval": config.limits.ping_interval,
+            "ping_interval": _plain(config.limits.ping_interval),
             "time": ctx.hub.timestamp(),
         }
         if session.user.name is not None:
@@ -94,3 +96,7 @@ class PingPlugin(Plugin[NoConfig]):
                 ErrorCode.CONFLICT, "A guest token is taken in the first message only"
             )
         ctx.hub.identify(ctx.session, Identity(user=user, guest=True))
+
+
+def _plain(seconds: float) -> float:
+    return int(seconds) if seconds == int(seconds) else seconds

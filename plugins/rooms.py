@@ -73,7 +73,8 @@ class RoomsPlugin(Plugin[NoConfig]):
         hub, session, chat = ctx.hub, ctx.session, ctx.hub.config.chat
         if chat.require_username and session.user.name is None:
             raise ActionError(ErrorCode.NOT_REGISTERED, "Register first")
-        room = clean_name(msg.room or chat.default_room, "room", "$.room")
+        name = chat.default_room if msg.room is None else msg.room
+        room = clean_name(name, "room", "$.room")
         ctx.require_right(room, Right.JOIN)
         before = list(hub.joined(session))
         if room not in before and not chat.single_room and len(before) >= chat.max_rooms:

@@ -61,7 +61,7 @@ def check(kind: inspect.Type, node: Node, path: Path_) -> None:
             name = dotted(path) or "the configuration"
             subject = "" if name == node.where else f"{name} "
             shown = "" if is_secret(path) else f", not {node.value!r}"
-            hint = _nearest(node.value, choices)
+            hint = nearest(node.value, choices)
             raise ConfigError(
                 f"{subject}must be one of {', '.join(choices)}{shown}{hint}", node.where
             )
@@ -91,7 +91,7 @@ def _check_table(kind: inspect.Type, node: Table, path: Path_) -> None:
                 check(fields[name], part, (*path, name))
             elif name not in tag:
                 within = f" in {dotted(path)}" if path else ""
-                hint = _nearest(name, fields) or f"; valid: {', '.join(fields) or 'none'}"
+                hint = nearest(name, fields) or f"; valid: {', '.join(fields) or 'none'}"
                 shown = "" if is_secret(path) else f" {name!r}"
                 raise ConfigError(f"unknown key{shown}{within}{hint}", node.keys[name])
 
@@ -109,6 +109,8 @@ def _choices(kind: inspect.Type, value: str) -> list[str]:
     return [choice for choice in choices if isinstance(choice, str)]
 
 
-def _nearest(name: str, valid: Iterable[str]) -> str:
-    near = get_close_matches(name.lower(), valid, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return the end of an error message that names the valid word most like a wrong one."""
+    by_case = {each.lower(): each for each in valid}
+    near = get_close_matches(name.lower(), by_case, n=1)
+    return f"; did you mean {by_case[near[0]]!r}?" if near else ""

@@ -81,12 +81,14 @@ class RecordingSink:
 
 
 class Crank:
-    """Be a loop's `call_soon` whose ticks are turned by hand."""
+    """Be a loop whose ticks are turned by hand; what comes later is noted with its delay."""
 
     def __init__(self) -> None:
         self.calls: list[Callable[[], None]] = []
+        self.delays: list[float] = []
 
-    def __call__(self, call: Callable[[], None]) -> None:
+    def __call__(self, delay: float, call: Callable[[], None]) -> None:
+        self.delays.append(delay)
         self.calls.append(call)
 
     def turn(self) -> None:
@@ -101,7 +103,7 @@ class Place:
 
     Attributes:
         hub: The hub.
-        crank: Its `call_soon`.
+        crank: Its schedule.
         broker: What it publishes through.
     """
 

@@ -299,7 +299,7 @@ class Message(Struct):
     [
         ('{"text": 1}', "$.text"),
         ('{"text": "a", "tags": [1, "b"]}', "$.tags[1]"),
-        ("{}", None),
+        ("{}", "$.text"),
         ('{"text": "a", "tags": ' + "[" * DEEP, "$.tags[0]"),
     ],
 )

@@ -1,7 +1,9 @@
 """Events are written once per member and tick, in order, and to nobody who came later."""
 
+import pytest
+
 from chatserver.envelope import encode_event
-from chatserver.fanout import EARLY, FanOut
+from chatserver.fanout import EARLY, LONGEST_REST, FanOut
 from chatserver.frames import text_frame
 from chatserver.rooms import Room
 from chatserver.session import Identity, Session
@@ -266,3 +268,50 @@ def test_an_event_is_framed_once_for_all() -> None:
     members.fan_out.publish(room, text_frame(body))
     members.crank.turn()
     assert sink.events == [{"action": "message", "text": "äöü"}]
+
+
+def test_after_a_long_flush_publications_are_held_back() -> None:
+    time = [100.0]
+    room: Room[Session] = Room("lobby")
+
+    def slow(frames: bytes, essential: bytes | None) -> None:
+        time[0] += 0.004
+
+    room.add(Session("s", Identity(user="u"), ""), slow)
+    crank = Crank()
+    fan_out = FanOut(crank, Stats(), clock=lambda: time[0])
+    fan_out.publish(room, text_frame(b"1"))
+    crank.turn()
+    fan_out.publish(room, text_frame(b"2"))
+    time[0] += 0.0015
+    crank.turn()
+    time[0] += 0.0015
+    fan_out.publish(room, text_frame(b"3"))
+    time[0] += 1.0
+    crank.turn()
+    fan_out.publish(room, text_frame(b"4"))
+    assert crank.delays == pytest.approx([0.0, 0.004, 0.0025, 0.004])
+
+
+def test_nothing_is_held_back_for_long_or_for_next_to_nothing() -> None:
+    time = [100.0]
+    cost = [10.0]
+    room: Room[Session] = Room("lobby")
+
+    def slow(frames: bytes, essential: bytes | None) -> None:
+        time[0] += cost[0]
+
+    room.add(Session("s", Identity(user="u"), ""), slow)
+    crank = Crank()
+    fan_out = FanOut(crank, Stats(), clock=lambda: time[0])
+    for seconds in (10.0, 0.0009, 0.0):
+        cost[0] = seconds
+        fan_out.publish(room, text_frame(b"x"))
+        crank.turn()
+        time[0] += LONGEST_REST * (seconds == 10.0)
+    assert crank.delays == pytest.approx([0.0, 0.0, 0.0])
+    cost[0] = 10.0
+    fan_out.publish(room, text_frame(b"x"))
+    crank.turn()
+    fan_out.publish(room, text_frame(b"x"))
+    assert crank.delays[-1] == pytest.approx(LONGEST_REST)

@@ -33,7 +33,7 @@ def test_time_is_kept_for_each_action_on_offer_and_once_for_all_other_names() ->
     stats = Stats()
     stats.offer(["join", "message"])
     for name in ("join", "made up", "join", None, "", "x" * 1000):
-        stats.observe(name, 0.5)
+        stats.timing(name).observe(0.5)
     assert set(stats.handled) == {"join", "message"}
     assert stats.handled["join"].total == 1.0
     assert stats.handled["message"].total == 0.0

@@ -48,7 +48,7 @@ async def test_the_dice_of_the_readme(folder: Path) -> None:
 async def test_the_application_of_the_readme(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It serves for ever, so it is served here instead of by its last line."""
     served: list[web.Application] = []
-    monkeypatch.setattr(web, "run_app", served.append)
+    monkeypatch.setattr(web, "run_app", lambda app, **where: served.append(app))
     (block,) = [block for block in README.blocks_in("python") if "chatserver.setup" in block.text]
     exec(compile(block.text, block.place, "exec"), {})  # noqa: S102 - our own README
     (app,) = served

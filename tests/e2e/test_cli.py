@@ -41,7 +41,7 @@ class TakesPingPlugin(Plugin[NoConfig]):
 WRONG_FILES = {
     "unknown plugin": ("plugins: {dise: {}}", "1:11", "unknown plugin 'dise'; installed: chat, "),
     "no such module": ("plugins: {dice: {use: 'no_such:Dice'}}", "1:23", "No module named"),
-    "broken module": ("plugins: {dice: {use: 'broken:Dice'}}", "1:23", "RuntimeError('two\\n"),
+    "broken module": ("plugins: {dice: {use: 'broken:Dice'}}", "1:23", "RuntimeError: two\\n"),
     "no such class": ("plugins: {dice: {use: 'faulty:Nope'}}", "1:23", "no attribute 'Nope'"),
     "no plugin": ("plugins: {dice: {use: 'faulty:NoPlugin'}}", None, "is no subclass of"),
     "raises": ("plugins: {dice: {use: 'faulty:RaisesPlugin'}}", "1:11", "dice does not start: "),

@@ -36,6 +36,11 @@ async def test_a_name_is_taken_whatever_its_case(chat: ChatServer) -> None:
     assert (await other.request("register", username="bob"))["action"] == "registered"
 
 
+async def test_nobody_is_called_like_those_without_a_name(chat: ChatServer) -> None:
+    peer = await chat.connect()
+    assert (await peer.request("register", username="Anonymous"))["code"] == "name_taken"
+
+
 async def test_a_name_is_free_again_when_its_user_is_gone(chat: ChatServer) -> None:
     alice = await chat.connect("alice", "lobby")
     watcher = await chat.connect("watcher", "lobby")
