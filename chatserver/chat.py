@@ -35,9 +35,6 @@ from chatserver.stats import Stats
 
 log = logging.getLogger("chatserver")
 
-CLOSE_BATCH = 200
-"""Connections that are closed at once at the end, before the loop gets a turn."""
-
 
 class Member(Struct, frozen=True):
     """Describe one connection in a room.
@@ -229,13 +226,14 @@ class Chat:
             after = random.randint(100, spread)  # noqa: S311 - a spread, no secret
             event = encode_event({"action": "reconnect", "after_ms": after, "reason": "shutdown"})
             connection.write(text_frame(event))
-        await asyncio.gather(*(_settle(connection, grace / 2) for connection in connections))
-        self.hub.flush()
-        for number, connection in enumerate(connections, 1):
-            connection.close(CloseCode.SHUTDOWN, "shutdown")
-            if number % CLOSE_BATCH == 0:
-                await asyncio.sleep(0)
+        await asyncio.gather(*(self._dismiss(connection, grace / 2) for connection in connections))
         await self.endpoint.empty.wait()
+
+    async def _dismiss(self, connection: Connection, patience: float) -> None:
+        with suppress(TimeoutError):
+            await connection.settle(patience)
+        self.hub.flush()
+        connection.close(CloseCode.SHUTDOWN, "shutdown")
 
 
 def _trusted(settings: Settings) -> Trusted:
@@ -253,11 +251,6 @@ async def _start(extension: AnyExtension, hub: LocalHub) -> None:
         raise
     except Exception as error:
         raise ConfigError(f"{extension.name} does not start: {error!r}") from error
-
-
-async def _settle(connection: Connection, patience: float) -> None:
-    with suppress(TimeoutError):
-        await connection.settle(patience)
 
 
 def _schedule(delay: float, call: Callable[[], None]) -> object:

@@ -183,6 +183,27 @@ class TestLeaving:
         assert await bob.closed() == 3503
         assert (await alice.request("list_rooms"))["rooms"] == {"lobby": 1}
 
+    async def test_being_cancelled(self, chat: ChatServer) -> None:
+        alice = await chat.connect("alice", "lobby")
+        before = set(chat.chat.endpoint.connections)
+        bob = await chat.connect("bob", "lobby")
+        (connection,) = chat.chat.endpoint.connections - before
+        task = connection._task
+        assert task is not None
+        task.cancel()
+        await alice.expect("notification", text="bob left lobby")
+        assert await bob.closed() == 1006
+        assert (await alice.request("list_rooms"))["rooms"] == {"lobby": 1}
+
+    async def test_the_end_of_the_server(self, chat: ChatServer) -> None:
+        alice = await chat.connect("alice", "lobby")
+        bob = await chat.connect("bob", "lobby")
+        await chat.chat.drain()
+        assert await alice.closed() == await bob.closed() == 3001
+        hub = chat.chat.hub
+        assert (len(hub.sessions), len(hub.users), len(hub.table)) == (0, 0, 0)
+        assert chat.chat.members("lobby") == []
+
 
 async def test_notifications_name_event_user_and_room(chat: ChatServer) -> None:
     alice = await chat.connect("alice")
