@@ -35,7 +35,7 @@ class Middleware(Extension[C]):
         return await call_next(handshake)
 
     def frame(self, session: Session, size: int) -> None:
-        """Charge one inbound frame before it is parsed: text, binary or ping, good or bad.
+        """Charge one inbound frame before it is parsed: text, binary, ping or unasked pong.
 
         Args:
             session: Who sent it.
