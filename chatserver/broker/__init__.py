@@ -9,31 +9,12 @@ file and are found through the entry-point group ``chatserver.brokers``.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from msgspec import Struct
-
 from chatserver.context import Published
 from chatserver.pending import Pending
 from chatserver.positions import Position
+from chatserver.publications import Publication
 
-
-class Publication(Struct, frozen=True):
-    """Hold one event on its way to a room.
-
-    Attributes:
-        room: The room's name.
-        body: The event as a JSON object, encoded once, without a position.
-        timestamp: The event's own timestamp, RFC 3339.
-        user: The author's user id, or None for the server's own events.
-        cid: The author's id for the message; together with `user` and `room` it makes a retry safe.
-        ephemeral: Never stored; members that read slowly may miss it.
-    """
-
-    room: str
-    body: bytes
-    timestamp: str
-    user: str | None = None
-    cid: str | None = None
-    ephemeral: bool = False
+__all__ = ["Broker", "Deliver", "Publication"]
 
 
 Deliver = Callable[[Publication, Position | None], None]

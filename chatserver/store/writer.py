@@ -1,0 +1,196 @@
+"""Write batches of publications, each batch in one transaction.
+
+A statement lets go of the interpreter's lock and has to win it back from a busy event loop; so a
+batch is few statements with many rows each, not many statements.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeVar
+
+from chatserver.errors import ActionError, ErrorCode
+from chatserver.positions import Position
+from chatserver.publications import Publication, Rules
+from chatserver.store import Stored
+from chatserver.store.ledger import Ledger, Room
+from chatserver.store.retention import Retention
+from chatserver.store.schema import OFFSET_MASK
+
+log = logging.getLogger("chatserver.store")
+
+T = TypeVar("T")
+
+Outcome = Stored | ActionError
+Row = tuple[int, int, str, str | None, bytes | None, str, int | None, str, bytes]
+Receipt = tuple[int, str, bytes | None]
+"""What a `cid` was used for: offset, timestamp, digest."""
+
+SIZES: Final = (128, 32, 8, 1)
+"""Rows of the prepared statements; a batch is cut into these."""
+
+CONFLICT: Final = ActionError(
+    ErrorCode.CONFLICT, "This cid was used for another message; take a new one", field="$.cid"
+)
+
+_COLUMNS: Final = "id, room, user, cid, digest, timestamp, target, kind, body"
+_INSERT: Final = {
+    size: f"INSERT INTO publication ({_COLUMNS}) VALUES "  # noqa: S608 - constants
+    + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size)
+    for size in SIZES
+}
+_FIND: Final = {
+    size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - constants
+    + ", ".join(["(?, ?, ?)"] * size)
+    + ") SELECT p.room, p.user, p.cid, p.id, p.timestamp, p.digest FROM asked"
+    " CROSS JOIN publication p ON p.room = asked.room AND p.user = asked.user"
+    " AND p.cid = asked.cid"
+    for size in SIZES
+}
+
+
+class Writer:
+    """Own the connection that writes; used by one thread only.
+
+    Args:
+        connection: The file, opened for writing.
+        rules: Tells how each room is kept.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, rules: Rules) -> None:
+        self._connection = connection
+        self._ledger = Ledger(connection, rules)
+        self._retention = Retention(connection, rules)
+        self._relaxed = False
+
+    def write(self, batch: Sequence[Publication]) -> list[Outcome]:
+        """Commit a batch; all of it or nothing. Return one outcome for each, in order.
+
+        Raises:
+            sqlite3.Error: Nothing of it may be acknowledged.
+        """
+        try:
+            self._synchronous(relaxed=all(self._ledger.is_relaxed(each.room) for each in batch))
+            self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = self._append(batch)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+        self._ledger.shrink()
+        return outcomes
+
+    def sweep(self, now: float) -> bool:
+        """Remove some of what is too old; return whether there may be more.
+
+        Args:
+            now: Unix time in seconds.
+        """
+        try:
+            self._synchronous(relaxed=False)
+            self._connection.execute("BEGIN IMMEDIATE")
+            more = self._retention.sweep(now)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+        # The floors of rooms may have changed.
+        self._ledger.forget()
+        return more
+
+    def _undo(self) -> None:
+        self._ledger.forget()
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                log.error("the transaction could not be rolled back: %s", error)
+
+    def _synchronous(self, *, relaxed: bool) -> None:
+        if relaxed is not self._relaxed:
+            mode = "NORMAL" if relaxed else "FULL"
+            self._connection.execute(f"PRAGMA synchronous = {mode}")
+            self._relaxed = relaxed
+
+    def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+        rooms = self._rooms(batch)
+        receipts = self._receipts(batch, rooms)
+        outcomes: list[Outcome] = []
+        rows: list[Row] = []
+        for each in batch:
+            room = rooms[each.room]
+            user = each.user or ""
+            if each.cid is not None:
+                key = (room.number, user, each.cid)
+                receipt = receipts.get(key)
+                if receipt is not None:
+                    outcomes.append(_again(room, each, receipt))
+                    continue
+                receipts[key] = (room.top + 1, each.timestamp, each.digest)
+            offset = room.top = room.top + 1
+            rows.append(
+                (
+                    room.base + offset,
+                    room.number,
+                    user,
+                    each.cid,
+                    None if each.cid is None else each.digest,
+                    each.timestamp,
+                    each.target,
+                    each.kind,
+                    each.body,
+                )
+            )
+            outcomes.append(Stored(Position(room.epoch, offset), each.timestamp))
+        for part in cut(rows):
+            flat = [value for row in part for value in row]
+            self._connection.execute(_INSERT[len(part)], flat)
+        for room in rooms.values():
+            self._retention.trim(room)
+        return outcomes
+
+    def _rooms(self, batch: Sequence[Publication]) -> dict[str, Room]:
+        rooms: dict[str, Room] = {}
+        for each in batch:
+            if each.room in rooms:
+                continue
+            room = self._ledger.find(each.room) or self._ledger.create(each.room)
+            if room.is_relaxed and not room.relaxed:
+                self._connection.execute("UPDATE room SET relaxed = 1 WHERE id = ?", (room.number,))
+                room.relaxed = True
+            rooms[each.room] = room
+        return rooms
+
+    def _receipts(
+        self, batch: Sequence[Publication], rooms: dict[str, Room]
+    ) -> dict[tuple[int, str, str], Receipt]:
+        asked = [
+            (rooms[each.room].number, each.user or "", each.cid)
+            for each in batch
+            if each.cid is not None
+        ]
+        found: dict[tuple[int, str, str], Receipt] = {}
+        for part in cut(asked):
+            flat = [value for key in part for value in key]
+            for number, user, cid, place, timestamp, digest in self._connection.execute(
+                _FIND[len(part)], flat
+            ):
+                offset = place & OFFSET_MASK
+                found[number, user, cid] = (offset, timestamp, digest)
+        return found
+
+
+def cut(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut rows into parts for which there are prepared statements."""
+    start = 0
+    for size in SIZES:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
+
+
+def _again(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
+    offset, timestamp, digest = receipt
+    if digest != publication.digest:
+        return CONFLICT
+    return Stored(Position(room.epoch, offset), timestamp, duplicate=True)
