@@ -107,3 +107,13 @@ Rules = Callable[[str], Keeping]
 def keep_all(room: str) -> Keeping:
     """Keep everything for ever, whatever the room."""
     return Keeping()
+
+
+def fitting(publications: list[Publication], max_bytes: int) -> list[Publication]:
+    """Return as many from the start as fit into `max_bytes`, one at least."""
+    size = 0
+    for index, each in enumerate(publications):
+        size += len(each.body)
+        if index and size > max_bytes:
+            return publications[:index]
+    return publications

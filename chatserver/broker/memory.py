@@ -3,6 +3,7 @@
 from chatserver.broker import Broker, Publication
 from chatserver.context import Published
 from chatserver.pending import Pending
+from chatserver.publications import Page, RoomState
 
 
 class MemoryBroker(Broker):
@@ -24,3 +25,19 @@ class MemoryBroker(Broker):
     def unsubscribe(self, room: str) -> None:
         """Stop delivering a room."""
         self._rooms.discard(room)
+
+    def position(self, room: str) -> Pending[RoomState | None]:
+        """Say that the room keeps no history."""
+        return Pending.done(None)
+
+    def history(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Page | None]:
+        """Say that the room keeps no history."""
+        return Pending.done(None)

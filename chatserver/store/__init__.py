@@ -8,12 +8,29 @@ found through the entry-point group ``chatserver.stores``.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Final
 
 from msgspec import Struct
 
-from chatserver.errors import ActionError
+from chatserver.errors import ActionError, ErrorCode
 from chatserver.positions import Position
 from chatserver.publications import Page, Publication, RoomState, Rules
+
+CONFLICT: Final = ActionError(
+    ErrorCode.CONFLICT, "This cid was used for another message; take a new one", field="$.cid"
+)
+CID_LIFE: Final = 24 * 3600
+"""Seconds a `cid` is remembered at least."""
+
+
+def unavailable(message: str, retry_after: float) -> ActionError:
+    """Return the refusal of what can be tried again after some seconds."""
+    return ActionError(ErrorCode.UNAVAILABLE, message, retry_after=retry_after)
+
+
+def slack(length: int) -> int:
+    """Return by how many publications a room may exceed its length before it is trimmed."""
+    return max(16, length // 8)
 
 
 class Stored(Struct, frozen=True):

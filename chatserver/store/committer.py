@@ -10,8 +10,8 @@ from typing import Final
 
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.publications import Publication
-from chatserver.store import Settle
-from chatserver.store.failures import Verdict, broken, judge, unavailable
+from chatserver.store import Settle, unavailable
+from chatserver.store.failures import Verdict, broken, judge
 from chatserver.store.schema import close_file
 from chatserver.store.writer import Outcome, Writer
 

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from chatserver.errors import ActionError, ErrorCode
+from chatserver.store import unavailable
 
 # A full file system shows here as well: the index of the log cannot grow.
 _FULL: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
@@ -67,11 +68,6 @@ def judge(error: sqlite3.Error) -> Verdict:
         False,
         f"messages could not be stored: {detail}",
     )
-
-
-def unavailable(message: str, retry_after: float) -> ActionError:
-    """Return the refusal of what can be tried again."""
-    return ActionError(ErrorCode.UNAVAILABLE, message, retry_after=retry_after)
 
 
 def broken() -> ActionError:

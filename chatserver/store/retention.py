@@ -9,10 +9,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from chatserver.publications import Rules
+from chatserver.store import CID_LIFE, slack
 from chatserver.store.ledger import FIND_ROOM, Room
-
-CID_LIFE: Final = 24 * 3600
-"""Seconds a `cid` is remembered at least."""
 
 AT_ONCE: Final = 2000
 """Rows that one transaction removes at most, so that no message waits long behind it."""
@@ -95,11 +93,6 @@ class Retention:
         removed = floor - room.floor
         room.floor = floor
         return removed
-
-
-def slack(length: int) -> int:
-    """Return by how many publications a room may exceed its length before it is trimmed."""
-    return max(16, length // 8)
 
 
 def stamp(time: float) -> str:

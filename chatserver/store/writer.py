@@ -9,10 +9,10 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
-from chatserver.errors import ActionError, ErrorCode
+from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
-from chatserver.store import Stored
+from chatserver.store import CONFLICT, Stored
 from chatserver.store.ledger import Ledger, Room
 from chatserver.store.retention import Retention
 from chatserver.store.schema import OFFSET_MASK
@@ -28,10 +28,6 @@ Receipt = tuple[int, str, bytes | None]
 
 SIZES: Final = (128, 32, 8, 1)
 """Rows of the prepared statements; a batch is cut into these."""
-
-CONFLICT: Final = ActionError(
-    ErrorCode.CONFLICT, "This cid was used for another message; take a new one", field="$.cid"
-)
 
 _COLUMNS: Final = "id, room, user, cid, digest, timestamp, target, kind, body"
 _INSERT: Final = {

@@ -10,11 +10,13 @@ from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Keeping, Publication, RoomState
 from chatserver.store import Store, Stored
+from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
 from tests.core.stores import FAR, STAMP, add, append, bodies, publication
 
 STORES: dict[type[Store], Callable[[Path], Store]] = {
-    SqliteStore: lambda folder: SqliteStore(folder / "chat.db")
+    MemoryStore: lambda folder: MemoryStore(),
+    SqliteStore: lambda folder: SqliteStore(folder / "chat.db"),
 }
 
 
