@@ -33,7 +33,7 @@ def slack(length: int) -> int:
     return max(16, length // 8)
 
 
-class Stored(Struct, frozen=True):
+class Stored(Struct, frozen=True, gc=False):
     """Tell where a publication is kept.
 
     Attributes:

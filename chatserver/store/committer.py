@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from time import monotonic, time
 from typing import Final
@@ -19,6 +20,9 @@ log = logging.getLogger("chatserver.store")
 
 SWEEP_EVERY: Final = 60.0
 """Seconds between two looks for what is too old."""
+
+AT_ONCE: Final = 256
+"""Outcomes settled in one tick: the loop stays lively, and the next batch begins to fill."""
 
 FAULT: Final = Verdict(
     ActionError(ErrorCode.INTERNAL_ERROR, "The message could not be stored"),
@@ -54,6 +58,8 @@ class Committer:
         self._queue: list[Item] = []
         self._queued = 0
         self._queued_bytes = 0
+        self._settled: deque[tuple[Item, Outcome]] = deque()
+        self._settling = False
         self._kicked = False
         self._refusing = False
         self._stopping = False
@@ -84,20 +90,35 @@ class Committer:
         self._stopping = True
         self._wake.set()
         await self._ended
+        while self._settled:
+            self._settle_one()
         await asyncio.to_thread(self._thread.join)
 
     def _kick(self) -> None:
         self._kicked = False
         self._wake.set()
 
-    def _settle(self, batch: list[Item], outcomes: list[Outcome]) -> None:
-        self._queued -= len(batch)
-        for (publication, settle), outcome in zip(batch, outcomes, strict=True):
-            self._queued_bytes -= len(publication.body)
-            try:
-                settle(outcome)
-            except Exception:
-                log.exception("an outcome could not be handed on")
+    def _take_outcomes(self, batch: list[Item], outcomes: list[Outcome]) -> None:
+        self._settled.extend(zip(batch, outcomes, strict=True))
+        if not self._settling:
+            self._settling = True
+            self._settle_some()
+
+    def _settle_some(self) -> None:
+        for _ in range(min(len(self._settled), AT_ONCE)):
+            self._settle_one()
+        self._settling = bool(self._settled)
+        if self._settling:
+            self._loop.call_soon(self._settle_some)
+
+    def _settle_one(self) -> None:
+        (publication, settle), outcome = self._settled.popleft()
+        self._queued -= 1
+        self._queued_bytes -= len(publication.body)
+        try:
+            settle(outcome)
+        except Exception:
+            log.exception("an outcome could not be handed on")
 
     def _refuse(self, batch: list[Item], verdict: Verdict, resume: Callable[[], None]) -> None:
         # Later messages of these rooms must not be stored before the refusal is known.
@@ -112,7 +133,9 @@ class Committer:
                 self._queue.append(item)
         if verdict.fatal:
             self.failure = verdict.log
-        self._settle(refused, [verdict.error] * len(refused))
+        self._settled.extend((item, verdict.error) for item in refused)
+        while self._settled:
+            self._settle_one()
         resume()
 
     # In the thread
@@ -145,7 +168,7 @@ class Committer:
             if self._refusing:
                 self._refusing = False
                 log.warning("messages are stored again")
-            self._loop.call_soon_threadsafe(self._settle, batch, outcomes)
+            self._loop.call_soon_threadsafe(self._take_outcomes, batch, outcomes)
 
     def _hand_back(self, batch: list[Item], verdict: Verdict) -> None:
         if verdict.fatal:

@@ -30,8 +30,9 @@ SIZES: Final = (128, 32, 8, 1)
 """Rows of the prepared statements; a batch is cut into these."""
 
 _COLUMNS: Final = "id, room, user, cid, digest, timestamp, target, kind, body"
+# A statement that may fail halfway keeps a journal of its own, unless failing ends the transaction.
 _INSERT: Final = {
-    size: f"INSERT INTO publication ({_COLUMNS}) VALUES "  # noqa: S608 - constants
+    size: f"INSERT OR ROLLBACK INTO publication ({_COLUMNS}) VALUES "  # noqa: S608 - constants
     + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size)
     for size in SIZES
 }
