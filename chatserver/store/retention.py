@@ -51,18 +51,18 @@ class Retention:
         Args:
             now: Unix time in seconds.
         """
-        dropped = self._connection.execute(_DROP_STUBS, (stamp(now - CID_LIFE), AT_ONCE)).rowcount
-        left = AT_ONCE - dropped
-        for number, name in self._connection.execute(_NEXT_ROOMS, (self._swept,)).fetchall():
+        left = AT_ONCE
+        rooms = self._connection.execute(_NEXT_ROOMS, (self._swept,)).fetchall()
+        for number, name in rooms:
             left -= self._sweep_room(name, now)
             if left <= 0:
                 return True
             self._swept = number
-        else:
-            more = self._connection.execute(_NEXT_ROOMS, (self._swept,)).fetchone() is not None
-            if not more:
-                self._swept = 0
-            return more
+        if rooms:
+            return True
+        self._swept = 0
+        stubs = (stamp(now - CID_LIFE), AT_ONCE)
+        return self._connection.execute(_DROP_STUBS, stubs).rowcount == AT_ONCE
 
     def _sweep_room(self, name: str, now: float) -> int:
         keeping = self._rules(name)
