@@ -217,3 +217,17 @@ async def test_what_is_removed_is_not_left_in_the_file(path: Path) -> None:
     assert b"xyzzy" in path.read_bytes()
     await swept(path, rules)
     assert b"xyzzy" not in path.read_bytes()
+
+
+def test_trimming_after_a_sweep_never_brings_anything_back(path: Path) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, lambda room: Keeping(length=20, age=HOUR))
+    writer.write([publication(timestamp=at(2)) for _ in range(30)])
+    while writer.sweep(NOW):
+        pass
+    writer.write([publication(timestamp=at(0)) for _ in range(10)])
+    floor, kept = connection.execute(
+        "SELECT floor, (SELECT count(*) FROM publication) FROM room"
+    ).fetchone()
+    connection.close()
+    assert (floor, kept) == (31, 10)
