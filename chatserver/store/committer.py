@@ -21,7 +21,7 @@ log = logging.getLogger("chatserver.store")
 SWEEP_EVERY: Final = 60.0
 """Seconds between two looks for what is too old."""
 
-AT_ONCE: Final = 256
+AT_ONCE: Final = 512
 """Outcomes settled in one tick: the loop stays lively, and the next batch begins to fill."""
 
 FAULT: Final = Verdict(

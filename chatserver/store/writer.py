@@ -26,7 +26,7 @@ Row = tuple[int, int, str, str | None, bytes | None, str, int | None, str, bytes
 Receipt = tuple[int, str, bytes | None]
 """What a `cid` was used for: offset, timestamp, digest."""
 
-SIZES: Final = (128, 32, 8, 1)
+SIZES: Final = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows of the prepared statements; a batch is cut into these."""
 
 _COLUMNS: Final = "id, room, user, cid, digest, timestamp, target, kind, body"
