@@ -141,6 +141,7 @@ class Hub(Protocol):
         author: Session | None = None,
         cid: str | None = None,
         ephemeral: bool = False,
+        stored: bool = True,
     ) -> Pending[Published]:
         """Send an event to a room; it takes its place in the room's order at once.
 
@@ -151,6 +152,7 @@ class Hub(Protocol):
             author: Whose `sender` and `username` the event carries, if anybody's.
             cid: The client's own id of the message, up to 64 characters.
             ephemeral: Never stored, and dropped for members that read slowly.
+            stored: Whether it becomes part of the history of a room that keeps one.
 
         Raises:
             ValueError: A field is one that only the server sets (`RESERVED`).

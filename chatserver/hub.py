@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import blake2b
 from pathlib import Path
 from time import time
 
@@ -230,12 +231,16 @@ class LocalHub(Hub):
         author: Session | None = None,
         cid: str | None = None,
         ephemeral: bool = False,
+        stored: bool = True,
     ) -> Pending[Published]:
         """Send an event to a room; see `Hub.publish`."""
         if not RESERVED.isdisjoint(fields):
             raise _reserved(fields)
         timestamp = self._stamp()
-        full = {"action": event, "room": room, **fields, "timestamp": timestamp}
+        full = {"action": event, "room": room, **fields}
+        # Of what the author wrote: a retry has another timestamp, and perhaps another name.
+        digest = b"" if cid is None else blake2b(encode_event(full), digest_size=16).digest()
+        full["timestamp"] = timestamp
         user = None
         if author is not None:
             user = full["sender"] = author.user.id
@@ -245,7 +250,9 @@ class LocalHub(Hub):
         body = encode_event(full)
         if len(body) > self.config.limits.max_frame_out:
             raise self._too_large()
-        return self._broker.publish(Publication(room, body, timestamp, user, cid, ephemeral))
+        return self._broker.publish(
+            Publication(room, body, timestamp, user, cid, ephemeral, stored, digest, event)
+        )
 
     def publish_to(self, user: str, event: str, /, **fields: object) -> int:
         """Send an event to all connections of a user; see `Hub.publish_to`."""

@@ -145,4 +145,4 @@ class RoomsPlugin(Plugin[NoConfig]):
 
     def _notify(self, session: Session, room: str, event: str, text: str, **more: str) -> None:
         fields = {"event": event, "text": text, **more}
-        self._hub.publish(room, "notification", fields, author=session)
+        self._hub.publish(room, "notification", fields, author=session, stored=False)
