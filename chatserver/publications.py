@@ -20,6 +20,7 @@ class Publication(Struct, frozen=True, gc=False):
         digest: Names the payload; the same `cid` with another digest is a conflict.
         kind: What the event is called.
         target: The offset of the publication it changes, for edits and their like.
+        erases: Whether storing it empties its target and whatever targeted that before.
     """
 
     room: str
@@ -32,6 +33,7 @@ class Publication(Struct, frozen=True, gc=False):
     digest: bytes = b""
     kind: str = "message"
     target: int | None = None
+    erases: bool = False
 
 
 class RoomState(Struct, frozen=True):

@@ -4,6 +4,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
+from msgspec import structs
+
 from chatserver.positions import Position
 from chatserver.publications import Page, Publication, RoomState, fitting
 
@@ -54,6 +56,13 @@ class Tail:
             self.publications[:0] = older
             self.first = page.first
             self.size += _size(older)
+
+    def erase(self, target: int | None, eraser: int) -> None:
+        """Empty the bodies of a publication and of all before the eraser that target it."""
+        for offset, each in enumerate(self.publications, self.first):
+            if offset < eraser and target in (offset, each.target):
+                self.publications[offset - self.first] = structs.replace(each, body=b"")
+                self.size -= len(each.body)
 
     def cut(self, most: int, most_bytes: int) -> None:
         """Forget the oldest ones beyond the bounds, a good part at once."""
@@ -133,6 +142,8 @@ class Tails:
             self._tails.move_to_end(room)
         before = tail.size
         tail.append(publication)
+        if publication.erases:
+            tail.erase(publication.target, position.offset)
         self._fit(tail, before)
 
     def seed(self, room: str, page: Page, *, current: bool) -> None:

@@ -3,6 +3,8 @@
 import secrets
 from typing import Final
 
+from msgspec import structs
+
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Page, Publication, RoomState, Rules, fitting
@@ -107,8 +109,15 @@ class _Room:
             if len(self._cids) > MOST_CIDS:
                 del self._cids[next(iter(self._cids))]
         self.publications.append(publication)
+        if publication.erases:
+            self._erase(publication.target, offset)
         extra = len(self.publications) - self._length
         if extra >= slack(self._length):
             del self.publications[:extra]
             self.first += extra
         return Stored(Position(self.epoch, offset), publication.timestamp)
+
+    def _erase(self, target: int | None, eraser: int) -> None:
+        for offset, each in enumerate(self.publications, self.first):
+            if offset < eraser and target in (offset, each.target):
+                self.publications[offset - self.first] = structs.replace(each, body=b"")

@@ -59,6 +59,7 @@ class Writer:
         self._ledger = Ledger(connection, rules)
         self._retention = Retention(connection, rules)
         self._relaxed = False
+        self._scrub = False
 
     def write(self, batch: Sequence[Publication]) -> list[Outcome]:
         """Commit a batch; all of it or nothing. Return one outcome for each, in order.
@@ -93,6 +94,10 @@ class Writer:
             raise
         # The floors of rooms may have changed.
         self._ledger.forget()
+        if self._scrub:
+            # What was erased is still in the log; a reader in the way puts this off.
+            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._scrub = bool(busy)
         return more
 
     def _undo(self) -> None:
@@ -142,9 +147,23 @@ class Writer:
         for part in cut(rows):
             flat = [value for row in part for value in row]
             self._connection.execute(_INSERT[len(part)], flat)
+        for each, outcome in zip(batch, outcomes, strict=True):
+            if each.erases and isinstance(outcome, Stored) and not outcome.duplicate:
+                self._erase(rooms[each.room], each.target, outcome.position.offset)
         for room in rooms.values():
             self._retention.trim(room)
         return outcomes
+
+    def _erase(self, room: Room, target: int | None, eraser: int) -> None:
+        self._connection.execute(
+            "UPDATE publication SET body = NULL WHERE id = ? AND room = ?",
+            (room.base + (target or 0), room.number),
+        )
+        self._connection.execute(
+            "UPDATE publication SET body = NULL WHERE room = ? AND target = ? AND id < ?",
+            (room.number, target, room.base + eraser),
+        )
+        self._scrub = True
 
     def _rooms(self, batch: Sequence[Publication]) -> dict[str, Room]:
         rooms: dict[str, Room] = {}

@@ -264,6 +264,19 @@ async def test_what_is_not_stored_has_no_place_in_the_history(bench: Bench) -> N
         assert len(page.publications) == 2
 
 
+async def test_what_is_erased_is_erased_for_every_reader(bench: Bench) -> None:
+    sent = [publication(body=b'{"n":%d}' % number) for number in (1, 2)]
+    edit = Publication("lobby", b'{"n":3}', STAMP, "ann", kind="edit", target=1)
+    eraser = Publication("lobby", b'{"n":4}', STAMP, "ann", target=1, erases=True)
+    await bench.settle(*[bench.broker.publish(each) for each in (*sent, edit)])
+    await read(bench)
+    await bench.settle(bench.broker.publish(eraser))
+    page = await read(bench)
+    if page is not None:
+        kept = [each.body for each in page.publications]
+        assert kept == [b"", b'{"n":2}', b"", b'{"n":4}']
+
+
 async def test_a_position_known_at_once_agrees_with_what_was_delivered(bench: Bench) -> None:
     bench.broker.subscribe("lobby")
     for _ in range(20):

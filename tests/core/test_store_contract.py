@@ -191,6 +191,38 @@ async def test_a_cid_outlives_the_length_of_its_room(store: Store) -> None:
     assert page.first == (await store.state("short")).oldest
 
 
+def change(body: bytes, target: int, *, erases: bool = False) -> Publication:
+    return Publication("lobby", body, STAMP, "ann", kind="edit", target=target, erases=erases)
+
+
+async def test_erasing_empties_a_publication_and_what_changed_it(store: Store) -> None:
+    await add(store, publication(body=b"first", cid="c1", digest=b"d"), publication(body=b"second"))
+    await add(store, change(b"edit of first", 1), change(b"edit of second", 2))
+    await add(store, publication(body=b"last"), change(b"delete", 1, erases=True))
+    assert await bodies(store) == [b"", b"second", b"", b"edit of second", b"last", b"delete"]
+    (again,) = await add(store, publication(body=b"first", cid="c1", digest=b"d"))
+    assert (again.duplicate, again.position.offset) == (True, 1)
+    assert (await bodies(store))[0] == b""
+
+
+async def test_erasing_reaches_what_came_before_it_in_one_batch(store: Store) -> None:
+    await add(
+        store,
+        publication(body=b"first"),
+        change(b"edit", 1),
+        change(b"delete", 1, erases=True),
+        change(b"late", 1),
+    )
+    assert await bodies(store) == [b"", b"", b"delete", b"late"]
+
+
+async def test_erasing_what_is_not_there_changes_nothing(store: Store) -> None:
+    await add(store, publication("tea", b"tea"), publication(body=b"first"))
+    await add(store, change(b"delete", 99, erases=True))
+    assert await bodies(store) == [b"first", b"delete"]
+    assert await bodies(store, "tea") == [b"tea"]
+
+
 async def test_ending_settles_what_is_queued(tmp_path: Path) -> None:
     for make in STORES.values():
         store = make(tmp_path)

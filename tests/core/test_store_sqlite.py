@@ -231,3 +231,15 @@ def test_trimming_after_a_sweep_never_brings_anything_back(path: Path) -> None:
     ).fetchone()
     connection.close()
     assert (floor, kept) == (31, 10)
+
+
+async def test_what_is_erased_is_in_no_file_soon_after(path: Path) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, keep_all)
+    writer.write([publication(body=b"the secret word is xyzzy" * 100), publication()])
+    writer.write([Publication("lobby", b"{}", STAMP, "ann", target=1, erases=True)])
+    while writer.sweep(NOW):
+        pass
+    for file in path.parent.iterdir():
+        assert b"xyzzy" not in file.read_bytes(), file.name
+    connection.close()
