@@ -4,16 +4,14 @@ import sqlite3
 from typing import Final
 
 from chatserver.publications import Durability, Keeping, Rules
-from chatserver.store.schema import OFFSET_BITS, OFFSET_MASK, new_epoch
+from chatserver.store.schema import new_epoch
 
 REMEMBERED: Final = 20_000
 """Rooms at which the ledger begins anew."""
 
-FIND_ROOM: Final = f"""SELECT id, epoch, floor, max(top, coalesce((
-    SELECT p.id & {OFFSET_MASK} FROM publication p
-    WHERE p.id >= room.id << {OFFSET_BITS} AND p.id < (room.id + 1) << {OFFSET_BITS}
-    ORDER BY p.id DESC LIMIT 1
-), 0)), relaxed FROM room WHERE name = ?"""  # noqa: S608 - the parts are constants
+FIND_ROOM: Final = """SELECT id, epoch, floor, max(top, coalesce((
+    SELECT p.offset FROM publication p WHERE p.room = room.id ORDER BY p.offset DESC LIMIT 1
+), 0)), relaxed FROM room WHERE name = ?"""
 """A room by name; its top counts whatever retention has left."""
 
 
@@ -23,14 +21,14 @@ class Room:
     Attributes:
         name: The room's name.
         keeping: How it is kept.
-        base: The rowid of offset 0.
+        number: The room's number in the file.
         epoch: The incarnation of the stream.
         floor: The first offset still kept.
         top: The last offset given.
         relaxed: Whether the file says that it was written without waiting for the disk.
     """
 
-    __slots__ = ("base", "epoch", "floor", "keeping", "name", "relaxed", "top")
+    __slots__ = ("epoch", "floor", "keeping", "name", "number", "relaxed", "top")
 
     def __init__(
         self,
@@ -44,16 +42,11 @@ class Room:
     ) -> None:
         self.name = name
         self.keeping = keeping
-        self.base = number << OFFSET_BITS
+        self.number = number
         self.epoch = epoch
         self.floor = floor
         self.top = top
         self.relaxed = relaxed
-
-    @property
-    def number(self) -> int:
-        """The room's number in the file."""
-        return self.base >> OFFSET_BITS
 
     @property
     def is_relaxed(self) -> bool:

