@@ -23,7 +23,7 @@ run: install
 
 test: $(STAMPS)/speed-test
 	sh tests/system_packages.sh
-	$(BIN)/python -m pytest -n 4 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 check: $(STAMPS)/speed-test-dev-bench .mypy
 	$(BIN)/ruff check .

@@ -28,9 +28,6 @@ class Acknowledgements:
         self._queue: deque[tuple[Envelope, Pending[Reply | None]]] = deque()
         self._room = asyncio.Event()
 
-    def __len__(self) -> int:
-        return len(self._queue)
-
     @property
     def full(self) -> bool:
         """Whether as many outcomes are on their way as may be."""
@@ -52,6 +49,11 @@ class Acknowledgements:
         while self._queue:
             self._room.clear()
             await self._room.wait()
+
+    def abandon(self) -> None:
+        """Forget what is on its way; there is nobody left to answer."""
+        self._queue.clear()
+        self._room.set()
 
     def _advance(self) -> None:
         while self._queue and self._queue[0][1].is_done:

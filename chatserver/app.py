@@ -43,17 +43,15 @@ def create_app(
         ConfigError: Anything that would keep it from working.
     """
     app = web.Application()
-    setup(
+    _mount(
         app,
-        config,
+        Chat(settings_of(config), plugins=plugins, middlewares=middlewares, identify=identity),
+        CHAT,
         prefix="",
-        identity=identity,
         pages=True,
         metrics=True,
-        plugins=plugins,
-        middlewares=middlewares,
+        health=True,
     )
-    app.add_routes(health_routes(app[CHAT]))
     return app
 
 
@@ -92,8 +90,21 @@ def setup(
         raise ConfigError(f"the prefix {prefix!r} must begin with a slash and not end with one")
     if key in app:
         raise ConfigError(f"this application has a chat under {key} already; give another `key`")
-    settings = settings_of(config)
-    chat = Chat(settings, plugins=plugins, middlewares=middlewares, identify=identity)
+    chat = Chat(settings_of(config), plugins=plugins, middlewares=middlewares, identify=identity)
+    _mount(app, chat, key, prefix=prefix, pages=pages, metrics=metrics, health=False)
+    return chat
+
+
+def _mount(
+    app: web.Application,
+    chat: Chat,
+    key: web.AppKey[Chat],
+    *,
+    prefix: str,
+    pages: bool,
+    metrics: bool,
+    health: bool,
+) -> None:
     page = Pages(app, key, prefix) if pages else None
 
     async def root(request: web.Request) -> web.StreamResponse:
@@ -107,9 +118,14 @@ def setup(
         routes += page.routes()
     if metrics:
         routes += metrics_routes(chat, prefix)
+    if health:
+        routes += health_routes(chat)
+    taken = {resource.canonical for resource in app.router.resources()}
+    _claim(taken, routes, "")
     for plugin in chat.plugins:
-        routes += [_below(prefix, route) for route in plugin.routes()]
-    _check_free(app, routes)
+        added = [_below(prefix, route) for route in plugin.routes()]
+        _claim(taken, added, f" of the plugin {plugin.name!r}")
+        routes += added
     app.add_routes(routes)
     app[key] = chat
 
@@ -123,14 +139,15 @@ def setup(
 
     app.cleanup_ctx.append(lifespan)
     app.on_shutdown.append(drain)
-    return chat
 
 
-def _check_free(app: web.Application, routes: Sequence[web.RouteDef]) -> None:
-    taken = {resource.canonical for resource in app.router.resources()}
+def _claim(taken: set[str], routes: Sequence[web.RouteDef], owner: str) -> None:
     for route in routes:
         if route.path in taken:
-            raise ConfigError(f"the route {route.path} is taken already; give another `prefix`")
+            raise ConfigError(
+                f"the route {route.path}{owner} is taken already; change it or the `prefix`"
+            )
+    taken |= {route.path for route in routes}
 
 
 def _below(prefix: str, route: web.AbstractRouteDef) -> web.RouteDef:

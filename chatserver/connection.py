@@ -1,7 +1,7 @@
-"""Own one WebSocket: read frames, run messages through the pipeline, watch for silence.
+"""Own one WebSocket: read frames and run messages through the pipeline.
 
-aiohttp keeps the handshake and the reading; what goes out is the `Outlet`'s. The bounds and their
-verdicts are listed in docs/message_path.md.
+aiohttp keeps the handshake and the framing; what goes out is the `Outlet`'s, time is the `Pulse`'s.
+The bounds and their verdicts are listed in docs/message_path.md.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from chatserver.acknowledgements import Acknowledgements
 from chatserver.context import Context
 from chatserver.envelope import Envelope, NotJsonError, address_of, parse, plain_text, printable
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
-from chatserver.frames import PING, close_answer, close_frame, ping_frame, pong_frame
+from chatserver.frames import close_answer, close_frame, pong_frame
 from chatserver.hub import LocalHub
 from chatserver.liveness import Sweeper
 from chatserver.logs import CURRENT
-from chatserver.outlet import CLOSE_TIMEOUT, Outlet
 from chatserver.pending import Pending
 from chatserver.pipeline import Pipeline
+from chatserver.pulse import Doing, Pulse
 from chatserver.session import Reply, Session
 
 log = logging.getLogger("chatserver.connection")
@@ -37,16 +37,13 @@ UNREADABLE: Final = Envelope("action", None, None, "", 0)
 PLAIN: Final = Envelope("action", None, None, "", 0, plain=True)
 """The same where clients speak plain text."""
 
-BARRIER: Final = b"settle"
-"""The payload of the ping behind which a connection is settled."""
-
 FAILED: Final = ActionError(ErrorCode.INTERNAL_ERROR, "Something went wrong on the server")
 OVERDUE: Final = ActionError(
     ErrorCode.TIMEOUT, "The server took too long; what you asked for may have been done"
 )
 
 
-class Connection(Outlet):
+class Connection(Pulse):
     """Run the read loop of a session and be its sink.
 
     Args:
@@ -62,16 +59,8 @@ class Connection(Outlet):
     __slots__ = (
         "_acknowledgements",
         "_bad",
-        "_barrier",
-        "_busy_since",
         "_hub",
-        "_overdue",
-        "_pinged",
         "_pipeline",
-        "_probe",
-        "_seen",
-        "_sweeper",
-        "_task",
         "_writer",
     )
 
@@ -87,20 +76,12 @@ class Connection(Outlet):
     ) -> None:
         plain = hub.config.chat.plain_text
         prefix = plain.prefix if plain else ""
-        super().__init__(session, socket, transport, hub.config.limits, prefix, hub.stats)
+        super().__init__(session, socket, transport, hub.config.limits, prefix, hub.stats, sweeper)
         self._hub = hub
         self._pipeline = pipeline
-        self._sweeper = sweeper
         self._writer = writer
-        self._task = asyncio.current_task()
         self._acknowledgements: Acknowledgements | None = None
-        self._probe: asyncio.Future[None] | None = None
-        self._barrier: asyncio.Event | None = None
         self._bad = 0
-        self._seen = sweeper.now
-        self._pinged = 0.0
-        self._busy_since = 0.0
-        self._overdue = False
 
     async def run(self) -> None:
         """Handle frames until the connection ends, whatever the way; then clean up."""
@@ -116,68 +97,30 @@ class Connection(Outlet):
             del self._sweeper.watched[self]
             self._hub.drop(self._session)
             self.release()
-            if self._barrier is not None:
-                self._barrier.set()
+            self._end_pulse()
             log.info("disconnected")
 
     async def settle(self, patience: float) -> None:
         """Wait until everything the client has sent so far is answered.
 
-        A ping marks the place: when its pong has been read, all before it has been handled.
-
         Args:
-            patience: Seconds it may take; a client that says nothing while no handler of its is at
-                work gets 2 s.
+            patience: Seconds it may take.
 
         Raises:
             TimeoutError: It took longer.
         """
         if self.closing:
             return
-        self._barrier = asyncio.Event()
-        self.write(ping_frame(BARRIER))
         async with asyncio.timeout(patience):
-            while not await _happens(self._barrier, CLOSE_TIMEOUT) and self._busy_since:
-                log.debug("waiting for a handler", extra={"session": self._session})
+            await self._reach_mark()
             if self._acknowledgements is not None:
                 await self._acknowledgements.empty()
 
-    async def probe(self, patience: float) -> bool:
-        """Ping the peer and return whether it showed life in time; see `Sink.probe`."""
-        if self.closing:
-            return False
-        if self._busy_since:
-            return True
-        answered = self._probe
-        if answered is None:
-            answered = self._probe = self._loop.create_future()
-        self.write(PING)
-        await asyncio.wait([answered], timeout=patience)
-        return answered.done()
-
     def check(self, now: float, wall: float) -> None:
         """Act on what has taken too long; called by the sweeper."""
-        limits = self._limits
-        if self._busy_since and now - self._busy_since >= limits.action_timeout:
-            if self._task is not None:
-                self._overdue = True
-                self._task.cancel()
-            return
-        if self.closing:
-            return
-        self.check_stall(now)
-        if self._session.closes_at is not None and wall >= self._session.closes_at:
-            self.close(self._session.closes_with, self._session.closes_with.name.lower())
-        elif self._busy_since:
-            self._pinged = 0.0
-        elif self._pinged:
-            if self._seen >= self._pinged:
-                self._pinged = 0.0
-            elif now - self._pinged >= limits.ping_timeout:
-                self.close(CloseCode.NO_PONG, "no pong")
-        elif now - self._seen >= limits.ping_interval:
-            self._pinged = now
-            self.write(PING)
+        super().check(now, wall)
+        if self._acknowledgements is not None and self._transport.is_closing():
+            self._acknowledgements.abandon()
 
     async def _read(self) -> None:
         receive = self._socket.receive
@@ -185,14 +128,14 @@ class Connection(Outlet):
         while True:
             message = await receive()
             self._seen = self._sweeper.now
-            if self._probe is not None:
-                self._probe.set_result(None)
-                self._probe = None
             kind = message.type
             if kind is WSMsgType.TEXT:
+                if self._probe is not None:
+                    self._show_life()
                 if not self.closing:
                     await self._text(message.data)
             elif kind is WSMsgType.PING or kind is WSMsgType.PONG or kind is WSMsgType.BINARY:
+                self._show_life()
                 if not self.closing:
                     self._other(kind, message.data)
             else:
@@ -209,7 +152,8 @@ class Connection(Outlet):
         self._stats.messages_in += 1
         self._stats.bytes_in += len(raw)
         started = perf_counter()
-        self._busy_since = self._sweeper.now
+        self._since = self._sweeper.now
+        self._doing = Doing.HANDLING
         envelope = UNREADABLE
         try:
             for charge in self._pipeline.charges:
@@ -232,31 +176,36 @@ class Connection(Outlet):
         except Disconnect as end:
             self.close(end.code, end.reason)
         except asyncio.CancelledError:
-            if not self._overdue or self._task is None:
+            overdue = self._overdue
+            if self._is_ending():
                 raise
-            self._overdue = False
-            self._task.uncancel()
-            log.error("%s took longer than action_timeout", printable(envelope.action))
-            self.refuse(envelope, OVERDUE)
+            if overdue:
+                log.error("%s took longer than action_timeout", printable(envelope.action))
+            else:
+                log.exception("%s was cancelled from within", printable(envelope.action))
+            self.refuse(envelope, OVERDUE if overdue else FAILED)
         except Exception:
             log.exception("%s failed", printable(envelope.action))
             self.refuse(envelope, FAILED)
-        self._busy_since = 0.0
+        if self._overdue and self._is_ending():
+            raise asyncio.CancelledError
+        self._doing = Doing.READING
         self._stats.observe(envelope.action, perf_counter() - started)
         if self._acknowledgements is not None and self._acknowledgements.full:
+            self._doing = Doing.ACKNOWLEDGING
             await self._acknowledgements.room()
+            self._doing = Doing.READING
 
     def _other(self, kind: WSMsgType, data: bytes) -> None:
         self._stats.bytes_in += len(data)
         self._stats.messages_in += kind is WSMsgType.BINARY
+        if kind is WSMsgType.PONG and self._has_answered(data):
+            return  # What we asked for costs the client nothing.
         try:
             for charge in self._pipeline.charges:
                 charge(self._session, len(data))
             if kind is WSMsgType.PING:
                 self.write(pong_frame(data))
-            elif kind is WSMsgType.PONG:
-                if data == BARRIER and self._barrier is not None:
-                    self._barrier.set()
             elif kind is WSMsgType.BINARY:
                 raise ActionError(ErrorCode.BAD_MESSAGE, "Send text frames, not binary ones")
         except ActionError as error:
@@ -282,14 +231,13 @@ class Connection(Outlet):
     def _answer_pending(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
         try:
             reply = outcome.result()
+            if reply is not None:
+                self.answer(envelope, reply)
         except ActionError as error:
             self.refuse(envelope, error)
         except (Exception, asyncio.CancelledError):
             log.exception("%s failed", printable(envelope.action))
             self.refuse(envelope, FAILED)
-        else:
-            if reply is not None:
-                self.answer(envelope, reply)
 
     def _parse(self, raw: str) -> Envelope:
         try:
@@ -328,15 +276,10 @@ class Connection(Outlet):
             log.debug("connection lost")
 
     async def _catch_up(self) -> None:
+        self._doing = Doing.CATCHING_UP
         try:
             await self._writer.drain()
         except ConnectionError:
             log.debug("connection lost while behind")
-
-
-async def _happens(event: asyncio.Event, within: float) -> bool:
-    try:
-        async with asyncio.timeout(within):
-            return await event.wait()
-    except TimeoutError:
-        return False
+        self._doing = Doing.READING
+        self._since = self._sweeper.now

@@ -1,6 +1,6 @@
 """Show middlewares and plugins what they work with: handshakes, messages and the hub."""
 
-from collections.abc import Collection, Iterator, Mapping, Reversible, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Reversible, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -165,11 +165,17 @@ class Hub(Protocol):
     def broadcast(self, text: str) -> None:
         """Send a plain text frame to every admitted connection of this process."""
 
-    def join(self, session: Session, room: str) -> int:
+    def join(self, session: Session, room: str, greet: Callable[[int], None] | None = None) -> int:
         """Make a session a member, last joined; return the number of members.
 
         What was published before goes to the old members only. Joining again only makes the room
         the last joined one.
+
+        Args:
+            session: The new member.
+            room: The room's name.
+            greet: Called with the number of members before anybody is told; what it sends to the
+                session is the first thing of the room.
 
         Raises:
             Disconnect: The session's connection has ended.
@@ -187,11 +193,13 @@ class Hub(Protocol):
     def rooms(self) -> Mapping[str, int]:
         """Return the rooms with members, and how many each has; costs a pass over all rooms."""
 
-    def user(self, id: str) -> User | None:  # noqa: A002 - the field's word
+    def user(self, id: str) -> User | None:
         """Return a connected user by id."""
 
     def identify(self, session: Session, identity: Identity) -> None:
-        """Make a session another user's: a late token, or a returning guest.
+        """Give a session another identity: a late or newer token, or a returning guest.
+
+        Another user's leaves all its rooms; the same user's leaves those it may no longer join.
 
         Raises:
             Disconnect: The user has too many connections, or the session's has ended.
@@ -200,7 +208,7 @@ class Hub(Protocol):
     async def claim_name(self, session: Session, name: str) -> str | None:
         """Give the session's user a display name; return the name it had before.
 
-        A holder whose connections do not answer a ping within 2 s loses it.
+        A holder none of whose connections answers a ping within `name_timeout` loses it.
 
         Raises:
             ActionError: ``bad_name``, ``name_taken``, or ``forbidden`` for a fixed name.
@@ -208,7 +216,11 @@ class Hub(Protocol):
         """
 
     def kick(self, user: str, code: int, reason: str = "") -> int:
-        """Close all connections of a user; return how many there were."""
+        """Close all connections of a user; return how many there were.
+
+        Raises:
+            ValueError: A server may not send that code.
+        """
 
 
 class Context(Struct, frozen=True, eq=False):

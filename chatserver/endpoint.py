@@ -102,6 +102,8 @@ class Endpoint:
         self, request: web.Request, handshake: Handshake, session: Session
     ) -> web.StreamResponse:
         transport = request.transport
+        if transport is None:
+            return _gone()
         response = web.WebSocketResponse(
             autoping=False,
             autoclose=False,
@@ -110,9 +112,10 @@ class Endpoint:
             protocols=(SUBPROTOCOL,) if handshake.subprotocols else (),
             timeout=CLOSE_TIMEOUT,
         )
-        writer = await response.prepare(request)
-        if transport is None:
-            return response
+        try:
+            writer = await response.prepare(request)
+        except ConnectionError:
+            return _gone()
         _bound_socket(transport)
         connection = Connection(
             session, self._hub, self._pipeline, self._sweeper, response, writer, transport
@@ -138,6 +141,8 @@ class Endpoint:
             raise Refused(
                 400, f"Offer the subprotocol {SUBPROTOCOL}, or none\n", reason="subprotocol"
             )
+        if not request.headers.get(hdrs.SEC_WEBSOCKET_KEY, "").isascii():
+            raise Refused(400, "Sec-WebSocket-Key is not base64\n", reason="handshake")
         return Handshake(
             headers=request.headers,
             query=request.query,
@@ -177,6 +182,11 @@ def _refusal(refusal: Refused) -> web.Response:
     if refusal.status == 401:
         headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     return web.Response(status=refusal.status, text=refusal.text, headers=headers)
+
+
+def _gone() -> web.Response:
+    # Nobody reads this: the client went while it was looked at.
+    return web.Response(status=400)
 
 
 def _address(name: object) -> str:

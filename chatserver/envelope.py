@@ -133,7 +133,7 @@ def printable(text: str | None, limit: int = 64) -> str:
     return shown if len(shown) <= limit else shown[:limit] + "…"
 
 
-def encode(key: Key, name: str, id: RequestId | None, fields: dict[str, object]) -> bytes:  # noqa: A002 - the wire's word
+def encode(key: Key, name: str, id: RequestId | None, fields: dict[str, object]) -> bytes:
     """Encode a reply: the result's name under the client's key, its id, then the fields."""
     if id is None:
         return _encoder.encode({key: name, **fields})
@@ -145,7 +145,7 @@ def encode_event(event: dict[str, object]) -> bytes:
     return _encoder.encode(event)
 
 
-def encode_error(key: Key, id: RequestId | None, error: ActionError) -> bytes:  # noqa: A002 - the wire's word
+def encode_error(key: Key, id: RequestId | None, error: ActionError) -> bytes:
     """Encode an error reply."""
     fields: dict[str, object] = {"code": error.code, "message": error.message}
     if error.field is not None:

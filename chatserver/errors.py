@@ -38,7 +38,7 @@ class ErrorCode(StrEnum):
 
 
 class CloseCode(IntEnum):
-    """List the close codes the server sends (docs/protocol.md).
+    """List the close codes of the protocol (docs/protocol.md); some never travel.
 
     Clients decide by range: 3000-3499 and 4000-4499 ask to reconnect, 3500-3999 and 4500-4999 to
     stop.
@@ -137,9 +137,14 @@ class Disconnect(ChatError):  # noqa: N818 - an instruction, not a fault
     Args:
         code: Close code, one of `CloseCode` or 4000-4999.
         reason: Text for the close frame; cut to 123 bytes (RFC 6455, section 5.5).
+
+    Raises:
+        ValueError: A server may not send that code (RFC 6455, section 7.4).
     """
 
     def __init__(self, code: int, reason: str = "") -> None:
         super().__init__(code, reason)
+        if not (code == CloseCode.OK or 3000 <= code <= 4999):
+            raise ValueError(f"{code} is no close code to send: use 1000 or 3000 to 4999")
         self.code = int(code)
         self.reason = reason

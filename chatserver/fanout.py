@@ -41,28 +41,28 @@ class FanOut:
             if not self._dirty:
                 self._call_soon(self._flush_dirty)
             self._dirty.append(room)
-        if droppable and room.essential is None:
-            room.essential = room.pending.copy()
-        elif room.essential is not None and not droppable:
-            room.essential.append(frame)
+        if droppable:
+            room.droppable.append(len(room.pending))
         room.pending.append(frame)
         room.pending_size += len(frame)
         if room.pending_size >= EARLY:
             self.flush(room)
 
     def flush(self, room: Room[Session]) -> None:
-        """Write what is pending for one room now; before members come or go."""
-        pending = room.pending
-        if not pending:
+        """Write what is pending for one room now."""
+        if not room.pending:
             return
-        frames = pending[0] if len(pending) == 1 else b"".join(pending)
-        essential = None if room.essential is None else b"".join(room.essential)
-        self._stats.deliveries += len(pending) * len(room.members)
-        room.pending = []
-        room.pending_size = 0
-        room.essential = None
-        for write in room.members.values():
-            write(frames, essential)
+        frames, essential = room.frames()
+        missed = sum(room.newcomers.values())
+        owed = {member: room.owed(member) for member in room.newcomers}
+        self._stats.deliveries += len(room.pending) * len(room.members) - missed
+        room.clear()
+        if owed:
+            for member, write in room.members.items():
+                write(*owed.get(member, (frames, essential)))
+        else:
+            for write in room.members.values():
+                write(frames, essential)
 
     def _flush_dirty(self) -> None:
         dirty, self._dirty = self._dirty, []

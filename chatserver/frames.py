@@ -6,11 +6,10 @@ is a short header and the payload, and the same bytes serve every recipient.
 
 from struct import pack
 
+from chatserver.errors import CloseCode
+
 MAX_REASON = 123
 """Bytes a close reason may have: a control frame holds 125, the code takes two (section 5.5.1)."""
-
-PING = b"\x89\x00"
-"""A ping without payload."""
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -47,4 +46,4 @@ def close_answer(code: int) -> int:
     """
     if code in (1000, 1001, 1002, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999:
         return code
-    return 1002
+    return CloseCode.PROTOCOL_ERROR

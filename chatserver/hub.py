@@ -18,6 +18,7 @@ from chatserver.frames import text_frame
 from chatserver.pending import Pending
 from chatserver.plugin import AnyPlugin, Plugin
 from chatserver.positions import Position
+from chatserver.rights import Right
 from chatserver.rooms import Room, RoomTable
 from chatserver.session import Identity, Session, User
 from chatserver.stats import Stats
@@ -81,9 +82,8 @@ class LocalHub(Hub):
     def attach(self, session: Session) -> None:
         """Count a connected session in."""
         self.sessions.add(session)
-        self._fan_out.flush(self._everyone)
         if session.admitted:
-            self._everyone.members[session] = session.sink.write
+            self._everyone.add(session, session.sink.write)
         self._renamed(self.users.attach(session))
         _call(self._on_connect, session)
 
@@ -92,24 +92,29 @@ class LocalHub(Hub):
         if session not in self.sessions:
             return
         self.sessions.remove(session)
-        self._fan_out.flush(self._everyone)
-        self._everyone.members.pop(session, None)
+        if session in self._everyone.members:
+            self._everyone.remove(session)
         for room in list(self.table.joined(session)):
-            self.leave(session, room)
+            self._remove(session, room)
         _call(self._on_disconnect, session)
         self.users.detach(session)
 
     def identify(self, session: Session, identity: Identity) -> None:
         """Make a session another user's; see `Hub.identify`."""
         self._check_connected(session)
-        if identity.user != session.user.id:
+        stranger = identity.user != session.user.id
+        if stranger:
             self.check_connections(identity.user)
+        for room in list(self.table.joined(session)):
+            if stranger or not identity.rights.allows(Right.JOIN, room):
+                self.leave(session, room)
+        if stranger:
             self.users.detach(session)
             session.user = User(identity.user)
         session.identity = identity
-        session.admitted = True
-        self._fan_out.flush(self._everyone)
-        self._everyone.members[session] = session.sink.write
+        if not session.admitted:
+            session.admitted = True
+            self._everyone.add(session, session.sink.write)
         session.closes_at = identity.expires
         session.closes_with = CloseCode.EXPIRED
         self._renamed(self.users.attach(session))
@@ -125,7 +130,7 @@ class LocalHub(Hub):
         if user is not None and len(user.sessions) >= most:
             raise Disconnect(CloseCode.CONNECTION_LIMIT, f"More than {most} connections")
 
-    def user(self, id: str) -> User | None:  # noqa: A002 - the field's word
+    def user(self, id: str) -> User | None:
         """Return a connected user by id."""
         return self.users.get(id)
 
@@ -149,10 +154,11 @@ class LocalHub(Hub):
 
     def kick(self, user: str, code: int, reason: str = "") -> int:
         """Close all connections of a user; see `Hub.kick`."""
+        end = Disconnect(code, reason)
         found = self.users.get(user)
         sessions = list(found.sessions) if found else []
         for session in sessions:
-            session.sink.close(code, reason)
+            session.sink.close(end.code, end.reason)
             self.drop(session)
         return len(sessions)
 
@@ -181,29 +187,32 @@ class LocalHub(Hub):
 
     # Rooms
 
-    def join(self, session: Session, room: str) -> int:
+    def join(self, session: Session, room: str, greet: Callable[[int], None] | None = None) -> int:
         """Make a session a member; see `Hub.join`."""
         self._check_connected(session)
-        existing = self.table.get(room)
-        if existing is not None:
-            if session in existing.members:
-                self.table.add(session, room, session.sink.write)
-                return len(existing.members)
-            self._fan_out.flush(existing)
-        entered = self.table.add(session, room, session.sink.write)
-        if existing is None:
+        before = self.table.get(room)
+        news = before is None or session not in before.members
+        members = self.table.add(session, room, session.sink.write).members
+        if before is None:
             self._broker.subscribe(room)
-        _call(self._on_join, session, room)
-        return len(entered.members)
+        if greet is not None:
+            greet(len(members))
+        if news:
+            _call(self._on_join, session, room)
+        return len(members)
 
     def leave(self, session: Session, room: str) -> None:
         """End a membership; see `Hub.leave`."""
         existing = self.table.get(room)
         if existing is None or session not in existing.members:
             return
-        self._fan_out.flush(existing)
+        if existing.pending:
+            session.sink.write(*existing.owed(session))
+        self._remove(session, room)
+
+    def _remove(self, session: Session, room: str) -> None:
         self.table.remove(session, room)
-        if not existing.members:
+        if self.table.get(room) is None:
             self._broker.unsubscribe(room)
         _call(self._on_leave, session, room)
 

@@ -83,6 +83,7 @@ class Outlet:
         transport = self._transport
         if self.closing or transport.is_closing() or self._socket.closed:
             self._replies.clear()
+            self._replies_size = 0
             return
         buffered = transport.get_write_buffer_size()
         if buffered > self._limits.slow_soft:
@@ -140,9 +141,12 @@ class Outlet:
         transport = self._transport
         if self._give_up is not None:
             self._give_up.cancel()
-        transport.close()
-        if transport.get_write_buffer_size():
-            self._loop.call_later(CLOSE_TIMEOUT, transport.abort)
+        # Once, and not after aiohttp: asyncio's TLS transport forgets itself in a second close.
+        if not transport.is_closing():
+            unread = transport.get_write_buffer_size()
+            transport.close()
+            if unread:
+                self._loop.call_later(CLOSE_TIMEOUT, transport.abort)
 
     def abort(self) -> None:
         """Drop the connection without a word."""
@@ -151,6 +155,8 @@ class Outlet:
 
     def check_stall(self, now: float) -> None:
         """Give up a peer that has left too much unread for too long."""
+        if self._transport.is_closing():
+            return
         if self._transport.get_write_buffer_size() <= self._limits.slow_soft:
             self._stalled_since = 0.0
         elif not self._stalled_since:

@@ -17,17 +17,52 @@ class Room(Generic[M]):
         members: Each member and how to write to it, in the order they joined.
         pending: Frames published in this tick of the loop.
         pending_size: Bytes of `pending`.
-        essential: Those of `pending` that may not be dropped; None where that is all of them.
+        droppable: Which of `pending` may be dropped, by index.
+        newcomers: Members who came in this tick, and how many of `pending` were before them.
     """
 
-    __slots__ = ("essential", "members", "name", "pending", "pending_size")
+    __slots__ = ("droppable", "members", "name", "newcomers", "pending", "pending_size")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.members: dict[M, Write] = {}
         self.pending: list[bytes] = []
         self.pending_size = 0
-        self.essential: list[bytes] | None = None
+        self.droppable: list[int] = []
+        self.newcomers: dict[M, int] = {}
+
+    def add(self, member: M, write: Write) -> None:
+        """Let a member in; what is pending by now is not for it."""
+        self.members[member] = write
+        if self.pending:
+            self.newcomers[member] = len(self.pending)
+
+    def remove(self, member: M) -> None:
+        """Let a member go."""
+        del self.members[member]
+        self.newcomers.pop(member, None)
+
+    def owed(self, member: M) -> tuple[bytes, bytes | None]:
+        """Return what is pending for one member; see `frames`."""
+        return self.frames(self.newcomers.get(member, 0))
+
+    def frames(self, start: int = 0) -> tuple[bytes, bytes | None]:
+        """Join what is pending from a place on: all of it; and what may not be dropped, if less."""
+        frames = self.pending[start:]
+        joined = frames[0] if len(frames) == 1 else b"".join(frames)
+        if not self.droppable:
+            return joined, None
+        droppable = set(self.droppable)
+        return joined, b"".join(
+            frame for index, frame in enumerate(frames, start) if index not in droppable
+        )
+
+    def clear(self) -> None:
+        """Forget what was pending; it has been written."""
+        self.pending = []
+        self.pending_size = 0
+        self.droppable = []
+        self.newcomers = {}
 
 
 class RoomTable(Generic[M]):
@@ -52,7 +87,10 @@ class RoomTable(Generic[M]):
         joined = self._joined.setdefault(member, {})
         joined.pop(name, None)
         joined[name] = room
-        room.members[member] = write
+        if member in room.members:
+            room.members[member] = write
+        else:
+            room.add(member, write)
         return room
 
     def remove(self, member: M, name: str) -> None:
@@ -60,7 +98,7 @@ class RoomTable(Generic[M]):
         room = self._joined[member].pop(name)
         if not self._joined[member]:
             del self._joined[member]
-        del room.members[member]
+        room.remove(member)
         if not room.members:
             del self._rooms[name]
 

@@ -172,7 +172,7 @@ class User:
 
     __slots__ = ("id", "name", "sessions")
 
-    def __init__(self, id: str) -> None:  # noqa: A002 - the field's word
+    def __init__(self, id: str) -> None:
         self.id = id
         self.name: str | None = None
         self.sessions: dict[Session, None] = {}
@@ -211,7 +211,7 @@ class Session:
         "user",
     )
 
-    def __init__(self, id: str, identity: Identity, remote: str) -> None:  # noqa: A002 - the field's word
+    def __init__(self, id: str, identity: Identity, remote: str) -> None:
         self.id = id
         self.identity = identity
         self.user = User(identity.user)

@@ -1,7 +1,9 @@
 """Open the sockets a server listens on, or say in one line why that cannot be."""
 
 import errno
+import logging
 import os
+import resource
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -10,6 +12,11 @@ from typing import Final
 
 PROBE_TIMEOUT: Final = 2.0
 """Seconds a server may take to accept the connection by which we see that it lives."""
+
+OTHER_FILES: Final = 100
+"""Files set aside for what is no connection: listeners, the log, the loop's own."""
+
+log = logging.getLogger("chatserver.server")
 
 _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -55,6 +62,26 @@ def open_tcp(hosts: Sequence[str], port: int, backlog: int) -> list[socket.socke
                 raise absent
         opened.pop_all()
         return list(sockets.values())
+
+
+def raise_file_limit(connections: int) -> None:
+    """Let the process open as many files as it may, and warn if that is too few.
+
+    Args:
+        connections: How many there can be at once; each is a file.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            log.warning(
+                "only %d files may be open at once, too few for max_connections %d:"
+                " raise the limit (ulimit -n, LimitNOFILE) or lower max_connections",
+                soft,
+                connections,
+            )
 
 
 def make_room(path: Path) -> None:

@@ -25,7 +25,7 @@ class Users:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def get(self, id: str) -> User | None:  # noqa: A002 - the field's word
+    def get(self, id: str) -> User | None:
         """Return a connected user by id."""
         return self._by_id.get(id)
 

@@ -80,8 +80,11 @@ class RoomsPlugin(Plugin[NoConfig]):
             raise ActionError(
                 ErrorCode.FORBIDDEN, f"You are in {len(before)} rooms; leave one of them first"
             )
-        members = hub.join(session, room)
-        ctx.respond(Reply("joined", room=room, members=members, messages=[]))
+        hub.join(
+            session,
+            room,
+            lambda members: ctx.respond(Reply("joined", room=room, members=members, messages=[])),
+        )
         if chat.single_room:
             for other in before:
                 if other != room:

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.frames import EXTERNAL_CLOSE_CODES, Close, Opcode
 
-from chatserver.frames import PING, close_answer, close_frame, pong_frame, text_frame
+from chatserver.frames import close_answer, close_frame, ping_frame, pong_frame, text_frame
 
 from .sinks import decode
 
@@ -39,8 +39,10 @@ def test_a_pong_carries_the_ping_s_payload(payload: bytes) -> None:
 
 
 def test_a_ping_is_an_empty_control_frame() -> None:
-    (frame,) = decode(PING)
+    (frame,) = decode(ping_frame(b""))
     assert (frame.opcode, bytes(frame.data)) == (Opcode.PING, b"")
+    (frame,) = decode(ping_frame(b"mark"))
+    assert (frame.opcode, bytes(frame.data)) == (Opcode.PING, b"mark")
 
 
 LONG_REASONS = [char * size for char in "xä花😀" for size in range(30, 126)]

@@ -46,6 +46,18 @@ class Broken(Plugin[NoConfig]):
 # Rooms
 
 
+class Crier(Plugin[NoConfig]):
+    """Announce comings and goings."""
+
+    hub: LocalHub
+
+    def on_join(self, session: Session, room: str) -> None:
+        self.hub.publish(room, "came", {"who": session.id})
+
+    def on_leave(self, session: Session, room: str) -> None:
+        self.hub.publish(room, "went", {"who": session.id})
+
+
 async def test_members_are_counted_and_listed_in_the_order_they_joined() -> None:
     place = await Place().start()
     sessions = [place.connect()[0] for _ in range(3)]
@@ -189,8 +201,37 @@ async def test_who_is_gone_gets_nothing_any_more() -> None:
     place.hub.publish_to("ann", "note")
     place.hub.broadcast("after")
     place.crank.turn()
-    assert len(ann_sink.texts) == 2
-    assert all("before" in text for text in ann_sink.texts)
+    assert ann_sink.texts == []
+
+
+async def test_who_leaves_gets_what_was_published_before() -> None:
+    place = await Place().start()
+    ann, ann_sink = place.connect("ann")
+    place.hub.join(ann, "lobby")
+    place.hub.publish("lobby", "message", {"text": "before"})
+    place.hub.leave(ann, "lobby")
+    place.hub.publish("lobby", "message", {"text": "after"})
+    place.crank.turn()
+    (event,) = ann_sink.events
+    assert event["text"] == "before"
+
+
+async def test_a_greeting_comes_before_the_room_is_told() -> None:
+    crier = Crier(NoConfig())
+    place = await Place(plugins=[crier]).start()
+    crier.hub = place.hub
+    ann, ann_sink = place.connect()
+    counted: list[int] = []
+
+    def greet(members: int) -> None:
+        counted.append(members)
+        assert ann_sink.events == []
+
+    place.hub.join(ann, "lobby", greet)
+    place.hub.join(ann, "lobby", greet)
+    place.crank.turn()
+    assert counted == [1, 1]
+    assert [event["action"] for event in ann_sink.events] == ["came"]
 
 
 async def test_kicking_closes_and_clears_all_connections_of_a_user() -> None:
@@ -282,15 +323,6 @@ async def test_a_hook_that_fails_is_logged_and_harms_nobody(
 
 
 async def test_a_plugin_announces_comings_and_goings_from_its_hooks() -> None:
-    class Crier(Plugin[NoConfig]):
-        hub: LocalHub
-
-        def on_join(self, session: Session, room: str) -> None:
-            self.hub.publish(room, "came", {"who": session.id})
-
-        def on_leave(self, session: Session, room: str) -> None:
-            self.hub.publish(room, "went", {"who": session.id})
-
     crier = Crier(NoConfig())
     place = await Place(plugins=[crier]).start()
     crier.hub = place.hub
@@ -298,7 +330,7 @@ async def test_a_plugin_announces_comings_and_goings_from_its_hooks() -> None:
     bob, bob_sink = place.connect()
     for session in (ann, bob):
         place.hub.join(session, "lobby")
-    place.hub.drop(bob)
+    place.hub.leave(bob, "lobby")
     place.crank.turn()
     seen = [
         [(event["action"], event["who"]) for event in sink.events] for sink in (ann_sink, bob_sink)
@@ -435,6 +467,7 @@ async def test_a_broadcast_is_plain_text_for_everybody_who_is_there() -> None:
     place.hub.broadcast("hällo")
     bob, bob_sink = place.connect()
     place.hub.broadcast("again")
+    place.crank.turn()
     place.hub.drop(bob)
     place.hub.broadcast("once more")
     place.crank.turn()

@@ -8,6 +8,7 @@ import pytest
 from chatserver.config import ChatConfig, Config, LimitsConfig, ServerConfig
 from chatserver.errors import ActionError, CloseCode, Disconnect
 from chatserver.hub import LocalHub
+from chatserver.rights import Right, Rights
 from chatserver.session import Identity, Session
 
 from .sinks import Place, RecordingSink
@@ -26,7 +27,7 @@ async def test_a_session_becomes_another_user_s() -> None:
     assert late.username == "Ann"
     assert (late.closes_at, late.closes_with) == (5000.0, CloseCode.EXPIRED)
     assert place.hub.user(guest) is None
-    assert list(place.hub.members("lobby")) == [late]
+    assert list(place.hub.members("lobby")) == []
     assert place.hub.publish_to("ann", "note", text="both") == 2
     assert len(late_sink.events) == 1
 
@@ -258,3 +259,13 @@ async def test_a_guest_makes_way_for_a_sign_in_and_is_told_renamed() -> None:
     place.hub.identify(late, Identity(user="bob", name="Bob"))
     assert (late.username, other.username.startswith("Bob-")) == ("Bob", True)
     assert ("witness", "rename", "Bob", other.username) in diary
+
+
+async def test_newer_rights_end_memberships_they_do_not_allow() -> None:
+    place = await Place().start()
+    phone, _ = place.connect("ann")
+    for room in ("lobby", "den"):
+        place.hub.join(phone, room)
+    rights = Rights.of({"lobby": [Right.JOIN]})
+    place.hub.identify(phone, Identity(user="ann", rights=rights))
+    assert list(place.hub.joined(phone)) == ["lobby"]

@@ -130,4 +130,18 @@ def test_who_has_left_all_rooms_is_forgotten() -> None:
 
 def test_a_new_room_has_nothing_pending() -> None:
     room: Room[str] = Room("lobby")
-    assert (room.members, room.pending, room.pending_size, room.essential) == ({}, [], 0, None)
+    assert (room.members, room.pending, room.pending_size, room.newcomers) == ({}, [], 0, {})
+
+
+def test_a_newcomer_is_owed_what_comes_after_it() -> None:
+    room: Room[str] = Room("lobby")
+    room.add("ann", write)
+    room.pending += [b"1", b"2"]
+    room.droppable = [1]
+    room.add("bob", write)
+    room.pending += [b"3", b"4"]
+    room.droppable += [3]
+    assert room.owed("ann") == (b"1234", b"13")
+    assert room.owed("bob") == (b"34", b"3")
+    room.clear()
+    assert room.owed("bob") == (b"", None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
@@ -220,6 +221,19 @@ async def test_a_reset_in_the_middle_of_a_frame_cleans_up(chat: ChatServer, witn
     await in_thread(chat, talk)
     await witness.expect("notification", text="mallory left lobby")
     assert len(chat.chat.members("lobby")) == 1
+
+
+async def test_a_key_that_is_no_text_is_refused(chat: ChatServer) -> None:
+    def knock() -> bytes:
+        with socket.create_connection(("127.0.0.1", int(chat.url.rpartition(":")[2])), 5) as raw:
+            raw.sendall(
+                b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Key: \xff\xfe\r\n\r\n"
+            )
+            return raw.recv(4096)
+
+    assert b" 400 " in await asyncio.to_thread(knock)
 
 
 async def test_frames_after_the_close_are_not_handled(chat: ChatServer, witness: Peer) -> None:

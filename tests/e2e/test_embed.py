@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -169,6 +170,16 @@ def test_a_key_that_is_taken_is_a_mistake(settings: Settings) -> None:
         chatserver.setup(app, settings, prefix="/two")
 
 
+@pytest.mark.parametrize("path", ["/ws", "/", "/healthz", "/metrics"])
+def test_a_plugin_cannot_take_a_route_of_the_chat(settings: Settings, path: str) -> None:
+    class Greedy(Plugin[NoConfig]):
+        def routes(self) -> list[web.RouteDef]:
+            return [web.get(path, hello)]
+
+    with pytest.raises(ConfigError, match="of the plugin 'greedy' is taken already"):
+        chatserver.create_app(settings, plugins=[Greedy(NoConfig())])
+
+
 @pytest.mark.parametrize(
     "path",
     ["/chat", "/chat/", "/chat/ws", "/chat/metrics", "/chat/static/{name}", "/chat/board"],
@@ -177,7 +188,9 @@ def test_a_route_that_is_taken_is_a_mistake(settings: Settings, path: str) -> No
     app = web.Application()
     app.router.add_get(path, hello)
     app.router.add_get("/other", hello)
-    with pytest.raises(ConfigError, match=f"{path} is taken already") as error:
+    with pytest.raises(
+        ConfigError, match=rf"{re.escape(path)}( of the plugin 'board')? is taken already"
+    ) as error:
         chatserver.setup(app, settings, pages=True, metrics=True, plugins=[BoardPlugin(NoConfig())])
     assert "prefix" in str(error.value)
     assert chatserver.CHAT not in app

@@ -76,6 +76,35 @@ class FaultyPlugin(Plugin[NoConfig]):
 
         return Pending(asyncio.ensure_future(wait()))
 
+    @action("faulty.await_cancelled")
+    async def await_cancelled(self, ctx: Context) -> Outcome:
+        inner = asyncio.ensure_future(asyncio.Event().wait())
+        inner.cancel()
+        await inner
+        return None
+
+    @action("faulty.swallow")
+    async def swallow(self, ctx: Context) -> Outcome:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return Reply("faulty.swallowed")
+        return None
+
+    @action("faulty.never")
+    async def never(self, ctx: Context) -> Outcome:
+        return Pending(asyncio.get_running_loop().create_future())
+
+    @action("faulty.odd_later")
+    async def odd_later(self, ctx: Context) -> Outcome:
+        outcome: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(outcome.set_result, Reply("odd", value=object()))
+        return Pending(outcome)
+
+    @action("faulty.bad_close")
+    async def bad_close(self, ctx: Context) -> Outcome:
+        raise Disconnect(70000)
+
     @action("faulty.cancelled")
     async def give_up(self, ctx: Context) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -187,6 +216,49 @@ async def test_a_cancelled_outcome_is_answered_and_holds_nothing_up(plugin: Faul
         peer = await chat.connect()
         assert (await peer.request("faulty.cancelled"))["code"] == "internal_error"
         assert (await peer.request("ping"))["action"] == "pong"
+
+
+@pytest.mark.parametrize("name", ["await_cancelled", "odd_later", "bad_close"])
+async def test_mistakes_with_outcomes_are_internal_errors(plugin: FaultyPlugin, name: str) -> None:
+    async with ChatServer(plugins=[plugin]) as chat:
+        peer = await chat.connect()
+        assert (await peer.request(f"faulty.{name}"))["code"] == "internal_error"
+        assert (await peer.request("ping"))["action"] == "pong"
+
+
+async def test_a_handler_that_swallows_its_cancellation_leaves_no_mark(
+    plugin: FaultyPlugin,
+) -> None:
+    async with ChatServer(QUICK, plugins=[plugin]) as chat:
+        peer = await chat.connect()
+        assert (await peer.request("faulty.swallow"))["action"] == "faulty.swallowed"
+        assert (await peer.request("faulty.await_cancelled"))["code"] == "internal_error"
+        assert (await peer.request("ping"))["action"] == "pong"
+
+
+async def test_outcomes_that_never_come_do_not_keep_a_lost_connection(
+    plugin: FaultyPlugin,
+) -> None:
+    config = {"limits": {**QUICK["limits"], "max_in_flight": 2}}
+    async with ChatServer(config, plugins=[plugin]) as chat:
+        watcher = await chat.connect("watcher", "lobby")
+        stuck = await chat.connect("stuck", "lobby")
+        await watcher.expect("notification", text="stuck joined lobby")
+        for _ in range(2):
+            await stuck.send("faulty.never")
+        await stuck.close()
+        await watcher.expect("notification", text="stuck left lobby")
+
+
+async def test_being_asked_for_the_name_costs_its_holder_nothing() -> None:
+    async with ChatServer() as chat:
+        victim = await chat.connect("victim", "lobby")
+        rivals = [await chat.connect() for _ in range(4)]
+        for _ in range(12):
+            replies = [await rival.request("register", username="victim") for rival in rivals]
+            assert {reply["code"] for reply in replies} <= {"name_taken", "rate_limited"}
+        assert (await victim.request("message", text="still me"))["action"] == "sent"
+        assert chat.chat.stats.closes == {}
 
 
 async def test_silence_is_pinged_and_then_closed_3012() -> None:

@@ -21,8 +21,6 @@ PORT = 8765
 WITHIN = 15
 
 pytestmark = [
-    # They all listen on the one port that the guide's clients know.
-    pytest.mark.xdist_group("port 8765"),
     pytest.mark.skipif(
         not CLIENTS.is_dir(),
         reason="the guide's clients are not beside the checkout, in ../shared/seed/clients",

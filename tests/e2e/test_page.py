@@ -8,7 +8,10 @@ from playwright.async_api import expect
 from tests.e2e.people import ARTIFACTS, Person, ServerProcess, Visits
 
 pytest_plugins = ["tests.e2e.browser"]
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 HOSTILE: Final = [
     "<img src=x onerror=window.broken=1>",

@@ -13,7 +13,10 @@ import chatserver
 from tests.e2e.people import Person, ServerProcess, Servers, Visits, Wire
 
 pytest_plugins = ["tests.e2e.browser"]
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 BACK_WITHIN: Final = 40
 """Seconds: longer than the longest back-off."""

@@ -8,7 +8,10 @@ from playwright.async_api import expect
 from tests.e2e.people import ServerProcess, Visits
 
 pytest_plugins = ["tests.e2e.browser"]
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 NOW: Final = 1_700_000_000_000
 

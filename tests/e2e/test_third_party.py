@@ -18,8 +18,6 @@ from tests.e2e.process import ServerProcess
 pytestmark = [
     pytest.mark.install,
     pytest.mark.timeout(300),
-    # One worker installs the environment once for all of them.
-    pytest.mark.xdist_group("third party"),
 ]
 
 ROOT = Path(__file__).parents[2]

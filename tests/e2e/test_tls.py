@@ -101,3 +101,35 @@ def test_whoever_speaks_plain_http_does_no_harm(tmp_path: Path, authority: Autho
         assert isinstance(certificate.public_key(), EllipticCurvePublicKey)
         server.stop()
         assert "Traceback" not in server.stderr
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_lost_connection_is_nothing_to_log_as_an_error(
+    tmp_path: Path, authority: Authority, loop: str
+) -> None:
+    authority.issue()
+    with ServerProcess(configure(tmp_path, server={"tls": TLS, "loop": loop})) as server:
+        with (
+            socket.create_connection(("127.0.0.1", server.port), DEADLINE) as plain,
+            authority.trusting.wrap_socket(plain, server_hostname="localhost") as wrapped,
+        ):
+            wrapped.sendall(
+                b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            assert b" 101 " in wrapped.recv(4096)
+        server.err.expect('"message": "disconnected"')
+    assert "Traceback" not in server.stderr
+    assert '"error"' not in server.stderr
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_half_a_handshake_does_not_stay(tmp_path: Path, authority: Authority, loop: str) -> None:
+    authority.issue()
+    config = configure(tmp_path, server={"tls": TLS, "loop": loop, "request_timeout": 0.5})
+    with (
+        ServerProcess(config) as server,
+        socket.create_connection(("127.0.0.1", server.port), DEADLINE) as silent,
+    ):
+        assert silent.recv(1) == b""
