@@ -18,6 +18,7 @@ from chatserver.frames import text_frame
 from chatserver.pending import Pending
 from chatserver.plugin import AnyPlugin, Plugin
 from chatserver.positions import Position
+from chatserver.publications import Page, RoomState, placed
 from chatserver.rights import Right
 from chatserver.rooms import Room, RoomTable
 from chatserver.session import Identity, Session, User
@@ -192,6 +193,9 @@ class LocalHub(Hub):
         self._check_connected(session)
         before = self.table.get(room)
         news = before is None or session not in before.members
+        if greet is not None and before is not None and not news and before.pending:
+            # What `greet` says of the room's position is to come after all it stands for.
+            session.sink.write(*before.catch_up(session))
         members = self.table.add(session, room, session.sink.write).members
         if before is None:
             self._broker.subscribe(room)
@@ -263,6 +267,24 @@ class LocalHub(Hub):
             Publication(room, body, timestamp, user, cid, ephemeral, stored, digest, event)
         )
 
+    def position(self, room: str) -> Pending[RoomState | None]:
+        """Return where a room's history stands; see `Hub.position`."""
+        return self._broker.position(room)
+
+    def history(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Page | None]:
+        """Read a room's history; see `Hub.history`."""
+        return self._broker.history(
+            room, after=after, before=before, limit=limit, max_bytes=max_bytes
+        )
+
     def publish_to(self, user: str, event: str, /, **fields: object) -> int:
         """Send an event to all connections of a user; see `Hub.publish_to`."""
         if not RESERVED.isdisjoint(fields):
@@ -295,7 +317,7 @@ class LocalHub(Hub):
             return
         body = publication.body
         if position is not None:
-            body = b'%b,"offset":%d}' % (body[:-1], position.offset)
+            body = placed(body, position.offset)
         self.stats.events += 1
         self._fan_out.publish(room, text_frame(body), publication.ephemeral)
 

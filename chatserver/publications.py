@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 
 class Publication(Struct, frozen=True, gc=False):
@@ -70,6 +70,11 @@ class Page(Struct, frozen=True):
         """The offset of the last publication here; `first` - 1 where there is none."""
         return self.first + len(self.publications) - 1
 
+    @property
+    def messages(self) -> Raw:
+        """The events as members get them, encoded as one JSON array."""
+        return Raw(b"[%b]" % b",".join(placed(each.body, place) for place, each in self.numbered()))
+
     def numbered(self) -> Iterator[tuple[int, Publication]]:
         """Iterate over offsets and publications."""
         return enumerate(self.publications, self.first)
@@ -109,6 +114,13 @@ Rules = Callable[[str], Keeping]
 def keep_all(room: str) -> Keeping:
     """Keep everything for ever, whatever the room."""
     return Keeping()
+
+
+def placed(body: bytes, offset: int) -> bytes:
+    """Return an event with its offset; what was erased has nothing else."""
+    if not body:
+        return b'{"offset":%d,"deleted":true}' % offset
+    return b'%b,"offset":%d}' % (body[:-1], offset)
 
 
 def fitting(publications: list[Publication], max_bytes: int) -> list[Publication]:

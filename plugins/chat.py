@@ -21,14 +21,15 @@ class ChatPlugin(Plugin[NoConfig]):
 
     @action("message")
     async def message(self, ctx: Context, msg: Message) -> Outcome:
-        """Publish to the room; a client that gave an id is told when it is done."""
+        """Publish to the room; a client that gave an id is told when it is done, anyone if not."""
         room = ctx.require_room(msg.room)
         fields: dict[str, object] = {"text": msg.text}
         if msg.reply_to is not None:
             fields["reply_to"] = msg.reply_to
         published = ctx.hub.publish(room, "message", fields, author=ctx.session, cid=msg.cid)
         if ctx.envelope.id is None:
-            return None
+            # Without an id there is no acknowledgement, but there are errors.
+            return published.then(lambda _: None)
         return published.then(lambda result: _sent(result, msg.cid))
 
 

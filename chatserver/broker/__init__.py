@@ -8,7 +8,10 @@ file and are found through the entry-point group ``chatserver.brokers``.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
+from typing import Self
 
+from chatserver.config import Config
 from chatserver.context import Published
 from chatserver.pending import Pending
 from chatserver.positions import Position
@@ -24,8 +27,25 @@ Deliver = Callable[[Publication, Position | None], None]
 class Broker(ABC):
     """Order, store and carry the publications of rooms."""
 
+    @classmethod
+    def configured(cls, config: Config, data_dir: Path) -> Self:
+        """Make one as the configuration wants it; nothing is opened before `startup`.
+
+        Args:
+            config: The configuration.
+            data_dir: The folder for what has to outlive the process; it may not exist yet.
+
+        Raises:
+            ConfigError: It cannot work with this configuration.
+        """
+        return cls()
+
     async def startup(self, deliver: Deliver) -> None:
-        """Begin; publications of subscribed rooms go to `deliver` from now on."""
+        """Begin; publications of subscribed rooms go to `deliver` from now on.
+
+        Raises:
+            ConfigError: What it needs cannot be had; the message says what to do.
+        """
         self.deliver = deliver
 
     async def cleanup(self) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import Final, Self
 
 from chatserver.broker import Broker, Deliver
 from chatserver.broker.line import Line
-from chatserver.broker.tail import Tails
+from chatserver.broker.rules import rules_of
+from chatserver.broker.tail import COST, ROOM_BYTES, ROOM_MOST, Tails
+from chatserver.config import Config
 from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.pending import Pending
@@ -14,6 +17,10 @@ from chatserver.positions import Position
 from chatserver.publications import Durability, Page, Publication, RoomState, Rules, keep_all
 from chatserver.store import Store, Stored
 from chatserver.store.memory import MemoryStore
+from chatserver.store.sqlite import SqliteStore
+
+FILE: Final = "chat.db"
+"""The store's file in the data folder."""
 
 ON_DISK: Final = frozenset({Durability.FULL, Durability.RELAXED})
 
@@ -40,6 +47,16 @@ class EmbeddedBroker(Broker):
         self._subscribed: set[str] = set()
         self._lines: dict[str, Line] = {}
         self._reads: dict[str, dict[Wanted, asyncio.Task[Page]]] = {}
+
+    @classmethod
+    def configured(cls, config: Config, data_dir: Path) -> Self:
+        """Make one that stores in the data folder, and can recover from memory what it may."""
+        limits = config.limits
+        tails = Tails(
+            room_most=max(ROOM_MOST, 2 * limits.recovery_limit),
+            room_bytes=max(ROOM_BYTES, 2 * (limits.recovery_bytes + COST * limits.recovery_limit)),
+        )
+        return cls(SqliteStore(data_dir / FILE), rules_of(config.rooms), tails)
 
     async def startup(self, deliver: Deliver) -> None:
         """Open the store; see `Store.startup` for what can be wrong with it."""

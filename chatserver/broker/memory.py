@@ -1,7 +1,12 @@
 """Carry publications within one process and keep none of them."""
 
+from pathlib import Path
+from typing import Self
+
 from chatserver.broker import Broker, Publication
+from chatserver.config import Config
 from chatserver.context import Published
+from chatserver.errors import ConfigError
 from chatserver.pending import Pending
 from chatserver.publications import Page, RoomState
 
@@ -11,6 +16,16 @@ class MemoryBroker(Broker):
 
     def __init__(self) -> None:
         self._rooms: set[str] = set()
+
+    @classmethod
+    def configured(cls, config: Config, data_dir: Path) -> Self:
+        """Make one; `rooms` would promise what it does not keep."""
+        if config.rooms:
+            raise ConfigError(
+                "`rooms` says how histories are kept, and this broker keeps none; write"
+                " `broker: embedded`, or remove `rooms`"
+            )
+        return cls()
 
     def publish(self, publication: Publication) -> Pending[Published]:
         """Deliver to the members of this process."""

@@ -10,7 +10,13 @@ from chatserver.positions import Position
 from chatserver.publications import Page, Publication, RoomState, fitting
 
 COST: Final = 400
-"""Bytes that a publication takes in memory beside its body."""
+"""Bytes that a publication takes in memory beside its body, and a room beside its publications."""
+
+ROOM_MOST: Final = 512
+"""Publications of one room that are kept in memory."""
+
+ROOM_BYTES: Final = 1024 * 1024
+"""Bytes of one room that are kept in memory."""
 
 
 class Tail:
@@ -114,8 +120,8 @@ class Tails:
     def __init__(
         self,
         most_bytes: int = 64 * 1024 * 1024,
-        room_most: int = 512,
-        room_bytes: int = 1024 * 1024,
+        room_most: int = ROOM_MOST,
+        room_bytes: int = ROOM_BYTES,
     ) -> None:
         self._most_bytes = most_bytes
         self._room_most = room_most
@@ -137,7 +143,7 @@ class Tails:
         if tail is None or tail.top + 1 != position.offset or tail.epoch != position.epoch:
             self._forget(room)
             oldest = 1 if position.offset == 1 else None
-            tail = self._tails[room] = Tail(position.epoch, position.offset, oldest)
+            tail = self._begin(room, Tail(position.epoch, position.offset, oldest))
         else:
             self._tails.move_to_end(room)
         before = tail.size
@@ -156,12 +162,18 @@ class Tails:
         """
         tail = self._tails.get(room)
         if tail is None:
-            if not current or page.last != page.state.top or not page.publications:
+            if not current or page.last != page.state.top:
                 return
-            tail = self._tails[room] = Tail(page.state.epoch, page.state.top + 1, page.state.oldest)
+            state = page.state
+            tail = self._begin(room, Tail(state.epoch, state.top + 1, state.oldest))
         before = tail.size
         tail.prepend(page)
         self._fit(tail, before)
+
+    def _begin(self, room: str, tail: Tail) -> Tail:
+        self._tails[room] = tail
+        self._size += COST
+        return tail
 
     def _fit(self, tail: Tail, before: int) -> None:
         tail.cut(self._room_most, self._room_bytes)
@@ -172,7 +184,7 @@ class Tails:
     def _forget(self, room: str) -> None:
         tail = self._tails.pop(room, None)
         if tail is not None:
-            self._size -= tail.size
+            self._size -= tail.size + COST
 
 
 def _size(publications: Iterable[Publication]) -> int:

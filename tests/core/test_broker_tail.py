@@ -94,7 +94,7 @@ def test_the_oldest_of_a_room_are_forgotten(most: int, most_bytes: int) -> None:
 
 
 def test_rooms_not_used_for_longest_are_forgotten_first() -> None:
-    tails = Tails(most_bytes=3 * (COST + 1))
+    tails = Tails(most_bytes=3 * (2 * COST + 1))
     for room in ("a", "b", "c"):
         filled(tails, 1, room)
     tails.get("a")
@@ -112,7 +112,7 @@ def test_a_room_that_was_forgotten_begins_again_without_its_past() -> None:
 
 
 def test_a_page_becomes_a_tail_only_if_it_is_the_end_of_the_room_now() -> None:
-    for seen, current in ((page(1, 5), False), (page(1, 5, top=6), True), (page(1, 0), True)):
+    for seen, current in ((page(1, 5), False), (page(1, 5, top=6), True), (page(1, 0), False)):
         tails = Tails()
         tails.seed("lobby", seen, current=current)
         assert tails.get("lobby") is None
@@ -121,6 +121,22 @@ def test_a_page_becomes_a_tail_only_if_it_is_the_end_of_the_room_now() -> None:
     kept = tails.get("lobby")
     assert kept is not None
     assert (kept.first, kept.state) == (3, RoomState("e", 5, 2))
+
+
+def test_that_a_room_is_empty_is_remembered_within_the_bounds() -> None:
+    tails = Tails(most_bytes=3 * COST)
+    for number in range(5):
+        tails.seed(f"room{number}", page(1, 0, top=0), current=True)
+    kept = [f"room{number}" for number in range(5) if tails.get(f"room{number}")]
+    assert kept == ["room2", "room3", "room4"]
+    empty = tails.get("room4")
+    assert empty is not None
+    assert empty.state == RoomState("e", 0, 1)
+    assert empty.after(0, 10, FAR) == Page(RoomState("e", 0, 1), 1, [], False)
+    tails.add(publication("room4"), Position("new", 1))
+    begun = tails.get("room4")
+    assert begun is not None
+    assert begun.state == RoomState("new", 1, 1)
 
 
 def test_one_that_is_too_large_fits_alone() -> None:
