@@ -242,7 +242,7 @@ def test_an_unknown_name_is_told_with_the_known_ones_and_its_place(
     error = refusal(Settings.load(file, env={}))
     assert "unknown plugin 'dcie'; installed: " in error.message
     assert " dice" in error.message
-    assert error.where == f"{file}:6:3"
+    assert error.where == f"{file}:{len(OFF) + 2}:3"
 
 
 def test_without_any_installed_the_install_command_is_told(
@@ -447,5 +447,7 @@ def test_a_broker_that_is_unknown_or_none_is_refused(site: Site) -> None:
     site.install("chat-dice", {"dice": "dice_o:Dice"}, group="chatserver.brokers", dice_o=DICE)
     with pytest.raises(ConfigError, match="'dice' is no chatserver Broker"):
         load_broker(Settings.from_data({"broker": "dice"}))
-    with pytest.raises(ConfigError, match="unknown broker 'redis'; installed: dice, embedded, memory"):
+    with pytest.raises(
+        ConfigError, match="unknown broker 'redis'; installed: dice, embedded, memory"
+    ):
         load_broker(Settings.from_data({"broker": "redis"}))
