@@ -21,7 +21,7 @@ class ChatPlugin(Plugin[NoConfig]):
 
     @action("message")
     async def message(self, ctx: Context, msg: Message) -> Outcome:
-        """Publish to the room; a client that gave an id is told when it is done, any when it is not."""
+        """Publish to the room; a client that gave an id is told when it is done."""
         room = ctx.require_room(msg.room)
         fields: dict[str, object] = {"text": msg.text}
         if msg.reply_to is not None:

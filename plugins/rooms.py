@@ -81,6 +81,8 @@ class RoomsPlugin(Plugin[NoConfig]):
             raise ActionError(ErrorCode.NOT_REGISTERED, "Register first")
         room = clean_name(msg.room or chat.default_room, "room", "$.room")
         ctx.require_right(room, Right.JOIN)
+        if msg.since is not None or msg.last is not None:
+            ctx.require_right(room, Right.READ)
         before = list(hub.joined(session))
         if room not in before and not chat.single_room and len(before) >= chat.max_rooms:
             raise ActionError(

@@ -447,7 +447,5 @@ def test_a_broker_that_is_unknown_or_none_is_refused(site: Site) -> None:
     site.install("chat-dice", {"dice": "dice_o:Dice"}, group="chatserver.brokers", dice_o=DICE)
     with pytest.raises(ConfigError, match="'dice' is no chatserver Broker"):
         load_broker(Settings.from_data({"broker": "dice"}))
-    with pytest.raises(
-        ConfigError, match="unknown broker 'redis'; installed: dice, embedded, memory"
-    ):
+    with pytest.raises(ConfigError, match="'redis'; installed: dice, embedded, memory"):
         load_broker(Settings.from_data({"broker": "redis"}))

@@ -15,6 +15,8 @@ from tests.e2e.streams import guarded
 
 HERE = {"CHATSERVER_SERVER__DATA_DIR": None}
 ANN = {"Authorization": "Bearer ann-token"}
+MUTE = {"token": "ann-token", "user": "ann", "name": "ann", "rights": {"*": ["join", "write"]}}
+"""Ann, who may not read."""
 
 
 def kept(folder: Path, **sections: object) -> ChatServer:
@@ -218,6 +220,15 @@ async def test_history_is_for_members_who_may_read(tmp_path: Path) -> None:
         bob = await server.connect(headers={"Authorization": "Bearer bob-token"})
         assert (await bob.request("history", room="lobby"))["code"] == "not_joined"
         assert (await bob.request("history"))["code"] == "not_joined"
+    async with kept(
+        tmp_path, middlewares=[{"auth": {"anonymous": False, "tokens": [MUTE]}}]
+    ) as server:
+        ann, joined = await enter(server, "ann")
+        assert joined["action"] == "joined"
+        assert (await ann.request("history"))["code"] == "forbidden"
+        for asked in ({"last": 3}, {"since": {"offset": 0, "epoch": ""}}):
+            refused = await ann.request("join", room="lobby", **asked)
+            assert refused["code"] == "forbidden"
 
 
 async def test_rooms_without_a_history_say_so(tmp_path: Path) -> None:
