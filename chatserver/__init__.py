@@ -22,6 +22,7 @@ from chatserver.middleware import ConnectNext, MessageNext, Middleware
 from chatserver.names import clean_name
 from chatserver.pending import Pending
 from chatserver.plugin import Plugin
+from chatserver.publications import Page, Publication, RoomState
 from chatserver.rights import EVERYWHERE, Grant, Right, Rights
 from chatserver.session import Identity, Reply, Session, State, StateKey, User
 
@@ -51,13 +52,16 @@ __all__ = [
     "Middleware",
     "NoConfig",
     "Outcome",
+    "Page",
     "Pending",
     "Plugin",
+    "Publication",
     "Published",
     "Refused",
     "Reply",
     "Right",
     "Rights",
+    "RoomState",
     "Session",
     "State",
     "StateKey",

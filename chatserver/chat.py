@@ -172,7 +172,7 @@ class Chat:
             for extension in self._extensions:
                 await _start(extension, self.hub)
                 self._started.append(extension)
-        except ConfigError:
+        except BaseException:
             await self.cleanup()
             raise
         self.sweeper.start()
@@ -208,7 +208,7 @@ class Chat:
         for middleware, config in changes:
             middleware.configure(config)
         old = self._running
-        for section in ("server", "chat", "broker", "plugins"):
+        for section in ("server", "chat", "broker", "rooms", "plugins"):
             if getattr(old, section) != getattr(settings.config, section):
                 log.warning("changes of %s take effect after a restart", section)
         self.hub.config = structs.replace(self.hub.config, limits=settings.config.limits)

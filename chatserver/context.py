@@ -12,6 +12,7 @@ from chatserver.envelope import Envelope
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.pending import Pending
 from chatserver.positions import Position
+from chatserver.publications import Page, RoomState
 from chatserver.rights import Right
 from chatserver.session import Identity, Reply, Session, User
 
@@ -141,6 +142,7 @@ class Hub(Protocol):
         author: Session | None = None,
         cid: str | None = None,
         ephemeral: bool = False,
+        stored: bool = True,
     ) -> Pending[Published]:
         """Send an event to a room; it takes its place in the room's order at once.
 
@@ -151,10 +153,41 @@ class Hub(Protocol):
             author: Whose `sender` and `username` the event carries, if anybody's.
             cid: The client's own id of the message, up to 64 characters.
             ephemeral: Never stored, and dropped for members that read slowly.
+            stored: Whether it becomes part of the history of a room that keeps one.
 
         Raises:
             ValueError: A field is one that only the server sets (`RESERVED`).
             ActionError: ``too_large`` above `max_frame_out`.
+        """
+
+    def position(self, room: str) -> Pending[RoomState | None]:
+        """Return where a room's history stands; None where the room keeps none.
+
+        An outcome that is there at once agrees with what members have been sent so far: who joins
+        in the same breath gets what follows. One that comes later may be ahead of it; ask again.
+
+        The outcome raises `ActionError` (``unavailable``).
+        """
+
+    def history(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Page | None]:
+        """Read a room's history; None where the room keeps none. As for time, see `position`.
+
+        Args:
+            room: The room's name.
+            after: Read forwards from behind this offset, or from the oldest that is kept.
+            before: Read backwards from before this offset; the newest where neither is given.
+            limit: Publications to read at most.
+            max_bytes: Bytes of events at which the page ends; it holds one at least.
+
+        The outcome raises `ActionError` (``unavailable``).
         """
 
     def publish_to(self, user: str, event: str, /, **fields: object) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import blake2b
 from pathlib import Path
 from time import time
 
@@ -17,6 +18,7 @@ from chatserver.frames import text_frame
 from chatserver.pending import Pending
 from chatserver.plugin import AnyPlugin, Plugin
 from chatserver.positions import Position
+from chatserver.publications import Page, RoomState, placed
 from chatserver.rights import Right
 from chatserver.rooms import Room, RoomTable
 from chatserver.session import ANONYMOUS, Identity, Session, User
@@ -191,6 +193,9 @@ class LocalHub(Hub):
         self._check_connected(session)
         before = self.table.get(room)
         news = before is None or session not in before.members
+        if greet is not None and before is not None and not news and before.pending:
+            # What `greet` says of the room's position is to come after all it stands for.
+            session.sink.write(*before.catch_up(session))
         members = self.table.add(session, room, session.sink.write).members
         if before is None:
             self._broker.subscribe(room)
@@ -239,12 +244,16 @@ class LocalHub(Hub):
         author: Session | None = None,
         cid: str | None = None,
         ephemeral: bool = False,
+        stored: bool = True,
     ) -> Pending[Published]:
         """Send an event to a room; see `Hub.publish`."""
         if not RESERVED.isdisjoint(fields):
             raise _reserved(fields)
         timestamp = self._stamp()
-        full = {"action": event, "room": room, **fields, "timestamp": timestamp}
+        full = {"action": event, "room": room, **fields}
+        # Of what the author wrote: a retry has another timestamp, and perhaps another name.
+        digest = b"" if cid is None else blake2b(encode_event(full), digest_size=16).digest()
+        full["timestamp"] = timestamp
         user = None
         if author is not None:
             user = full["sender"] = author.user.id
@@ -254,7 +263,27 @@ class LocalHub(Hub):
         body = encode_event(full)
         if len(body) > self.config.limits.max_frame_out:
             raise self._too_large()
-        return self._broker.publish(Publication(room, body, timestamp, user, cid, ephemeral))
+        return self._broker.publish(
+            Publication(room, body, timestamp, user, cid, ephemeral, stored, digest, event)
+        )
+
+    def position(self, room: str) -> Pending[RoomState | None]:
+        """Return where a room's history stands; see `Hub.position`."""
+        return self._broker.position(room)
+
+    def history(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Page | None]:
+        """Read a room's history; see `Hub.history`."""
+        return self._broker.history(
+            room, after=after, before=before, limit=limit, max_bytes=max_bytes
+        )
 
     def publish_to(self, user: str, event: str, /, **fields: object) -> int:
         """Send an event to all connections of a user; see `Hub.publish_to`."""
@@ -292,7 +321,7 @@ class LocalHub(Hub):
             return
         body = publication.body
         if position is not None:
-            body = b'%b,"offset":%d}' % (body[:-1], position.offset)
+            body = placed(body, position.offset)
         self.stats.events += 1
         self._fan_out.publish(room, text_frame(body), publication.ephemeral)
 

@@ -57,6 +57,8 @@ class Pending(Generic[T]):
                 changed.set_result(change(finished.result()))
             except Exception as error:
                 changed.set_exception(error)
+                # Nobody has to ask: whoever wanted to know may be gone.
+                changed.exception()
 
         source.add_done_callback(settle)
         return Pending(changed)

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Position(Struct, frozen=True, order=True):
+class Position(Struct, frozen=True, order=True, gc=False):
     """Point into a stream of publications.
 
     Attributes:

@@ -94,13 +94,16 @@ def load_plugins(settings: Settings, instances: Sequence[AnyPlugin] = ()) -> lis
 
 
 def load_broker(settings: Settings) -> Broker:
-    """Build the configured broker."""
+    """Build the configured broker; nothing is opened before it is started."""
     found = find("chatserver.brokers")
     name = settings.config.broker
     cls = _import(settings, "broker", found, ("broker",), name)
     if not (isinstance(cls, type) and issubclass(cls, Broker)):
         raise ConfigError(f"the broker {name!r} is no chatserver Broker", settings.where("broker"))
-    return cls()
+    try:
+        return cls.configured(settings.config, settings.path(settings.config.server.data_dir))
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error.message}", settings.where("broker")) from error
 
 
 def configured_middlewares(settings: Settings) -> list[tuple[Path, str]]:

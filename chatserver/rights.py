@@ -47,7 +47,7 @@ class Rights:
             if grant.pattern == "*":
                 everywhere |= grant.rights
             else:
-                patterns.append((_compiled(grant.pattern), grant.rights))
+                patterns.append((room_pattern(grant.pattern), grant.rights))
         self._everywhere = everywhere
         self._patterns = tuple(patterns)
 
@@ -67,7 +67,8 @@ EVERYWHERE = Rights([Grant("*", frozenset({Right.JOIN, Right.READ, Right.WRITE})
 """What everybody may do unless a token or the embedding app says otherwise."""
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def room_pattern(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern of room names, to be matched in full; ``*`` is any number of characters."""
     first, *rest = map(re.escape, pattern.split("*"))
     if not rest:
         return re.compile(first)

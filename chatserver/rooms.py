@@ -46,6 +46,12 @@ class Room(Generic[M]):
         """Return what is pending for one member; see `frames`."""
         return self.frames(self.newcomers.get(member, 0))
 
+    def catch_up(self, member: M) -> tuple[bytes, bytes | None]:
+        """Return what is pending for one member, who will not be owed it any more."""
+        owed = self.owed(member)
+        self.newcomers[member] = len(self.pending)
+        return owed
+
     def frames(self, start: int = 0) -> tuple[bytes, bytes | None]:
         """Join what is pending from a place on: all of it; and what may not be dropped, if less."""
         frames = self.pending[start:] if start else self.pending

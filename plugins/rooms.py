@@ -21,6 +21,7 @@ from chatserver import (
 )
 
 from .paging import Page
+from .recovery import MOST, Since, stream
 
 
 class Register(Struct, frozen=True):
@@ -30,9 +31,11 @@ class Register(Struct, frozen=True):
 
 
 class Join(Struct, frozen=True):
-    """Ask to become a member of a room."""
+    """Ask to become a member of a room, and for what was missed in it or its newest messages."""
 
     room: str | None = None
+    since: Since | None = None
+    last: Annotated[int, Meta(ge=1, le=MOST)] | None = None
 
 
 class Leave(Struct, frozen=True):
@@ -69,23 +72,30 @@ class RoomsPlugin(Plugin[NoConfig]):
 
     @action("join")
     async def join(self, ctx: Context, msg: Join) -> Outcome:
-        """Make the connection a member; the reply comes before any event of the room."""
+        """Make the connection a member; the reply comes before any event of the room.
+
+        Where the room keeps a history, the reply says where it stands, and events follow on that.
+        """
         hub, session, chat = ctx.hub, ctx.session, ctx.hub.config.chat
         if chat.require_username and session.user.name is None:
             raise ActionError(ErrorCode.NOT_REGISTERED, "Register first")
         name = chat.default_room if msg.room is None else msg.room
         room = clean_name(name, "room", "$.room")
         ctx.require_right(room, Right.JOIN)
+        if msg.since is not None or msg.last is not None:
+            ctx.require_right(room, Right.READ)
         before = list(hub.joined(session))
         if room not in before and not chat.single_room and len(before) >= chat.max_rooms:
             raise ActionError(
                 ErrorCode.FORBIDDEN, f"You are in {len(before)} rooms; leave one of them first"
             )
-        hub.join(
-            session,
-            room,
-            lambda members: ctx.respond(Reply("joined", room=room, members=members, messages=[])),
-        )
+        # Between here and the reply nothing may be awaited: it would be missing from both.
+        place = await stream(hub, room, msg.since, msg.last)
+
+        def greet(members: int) -> None:
+            ctx.respond(Reply("joined", room=room, members=members, **place))
+
+        hub.join(session, room, greet)
         if chat.single_room:
             for other in before:
                 if other != room:
@@ -149,4 +159,4 @@ class RoomsPlugin(Plugin[NoConfig]):
 
     def _notify(self, session: Session, room: str, event: str, text: str, **more: str) -> None:
         fields = {"event": event, "text": text, **more}
-        self._hub.publish(room, "notification", fields, author=session)
+        self._hub.publish(room, "notification", fields, author=session, stored=False)

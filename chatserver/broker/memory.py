@@ -1,8 +1,14 @@
 """Carry publications within one process and keep none of them."""
 
+from pathlib import Path
+from typing import Self
+
 from chatserver.broker import Broker, Publication
+from chatserver.config import Config
 from chatserver.context import Published
+from chatserver.errors import ConfigError
 from chatserver.pending import Pending
+from chatserver.publications import Page, RoomState
 
 
 class MemoryBroker(Broker):
@@ -10,6 +16,16 @@ class MemoryBroker(Broker):
 
     def __init__(self) -> None:
         self._rooms: set[str] = set()
+
+    @classmethod
+    def configured(cls, config: Config, data_dir: Path) -> Self:
+        """Make one; `rooms` would promise what it does not keep."""
+        if config.rooms:
+            raise ConfigError(
+                "`rooms` says how histories are kept, and this broker keeps none; write"
+                " `broker: embedded`, or remove `rooms`"
+            )
+        return cls()
 
     def publish(self, publication: Publication) -> Pending[Published]:
         """Deliver to the members of this process."""
@@ -24,3 +40,19 @@ class MemoryBroker(Broker):
     def unsubscribe(self, room: str) -> None:
         """Stop delivering a room."""
         self._rooms.discard(room)
+
+    def position(self, room: str) -> Pending[RoomState | None]:
+        """Say that the room keeps no history."""
+        return Pending.done(None)
+
+    def history(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Page | None]:
+        """Say that the room keeps no history."""
+        return Pending.done(None)

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from chatserver.publications import Durability
+
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Bytes = Annotated[int, Meta(ge=1024, le=2**30)]
 Count = Annotated[int, Meta(ge=1, le=10**9)]
@@ -17,7 +19,7 @@ DEFAULT_MIDDLEWARES: list[str | dict[str, dict[str, object] | None]] = [
 ]
 """What stands before the actions when the configuration says nothing."""
 
-DEFAULT_PLUGINS = ("rooms", "chat", "ping", "echo")
+DEFAULT_PLUGINS = ("rooms", "chat", "history", "ping", "echo")
 """Plugins that are on unless the configuration turns them off with ``name: false``."""
 
 
@@ -76,6 +78,24 @@ class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     slow_soft: Bytes = 256 * 1024
     slow_hard: Bytes = 1024 * 1024
     slow_timeout: Seconds = 10
+    recovery_limit: Count = 300
+    recovery_bytes: Bytes = 384 * 1024
+
+
+class RoomConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say how the rooms whose names match keep their histories.
+
+    Attributes:
+        match: A room name; ``*`` stands for any number of characters.
+        durability: What the acknowledgement of a message promises.
+        length: Messages kept at least; None keeps all.
+        age: Seconds a message is kept at least; None keeps it for ever.
+    """
+
+    match: Annotated[str, Meta(min_length=1)]
+    durability: Durability = Durability.FULL
+    length: Count | None = None
+    age: Annotated[float, Meta(gt=0)] | None = None
 
 
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +118,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
     broker: str = "memory"
+    rooms: list[RoomConfig] = []
     middlewares: list[str | dict[str, dict[str, object] | None]] = field(
         default_factory=DEFAULT_MIDDLEWARES.copy
     )

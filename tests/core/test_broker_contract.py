@@ -9,15 +9,35 @@ from pathlib import Path
 import pytest
 
 from chatserver.broker import Broker, Publication
+from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.broker.memory import MemoryBroker
+from chatserver.broker.tail import Tails
 from chatserver.context import Published
+from chatserver.errors import ActionError
 from chatserver.pending import Pending
 from chatserver.positions import Position
+from chatserver.publications import Durability, Keeping, Page, RoomState
+from chatserver.store.sqlite import SqliteStore
 
 Make = Callable[[Path], Broker]
 """Make a broker; it may keep files in the folder."""
 
-BROKERS: dict[type[Broker], Make] = {MemoryBroker: lambda folder: MemoryBroker()}
+BROKERS: dict[str, Make] = {
+    "memory": lambda folder: MemoryBroker(),
+    "embedded": lambda folder: EmbeddedBroker(SqliteStore(folder / "chat.db")),
+    "embedded, relaxed": lambda folder: EmbeddedBroker(
+        SqliteStore(folder / "chat.db"), lambda room: Keeping(Durability.RELAXED)
+    ),
+    "embedded, in memory": lambda folder: EmbeddedBroker(
+        SqliteStore(folder / "chat.db"), lambda room: Keeping(Durability.MEMORY)
+    ),
+    "embedded, no history": lambda folder: EmbeddedBroker(
+        SqliteStore(folder / "chat.db"), lambda room: Keeping(Durability.NONE)
+    ),
+    "embedded, short memory": lambda folder: EmbeddedBroker(
+        SqliteStore(folder / "chat.db"), tails=Tails(most_bytes=4000, room_most=3)
+    ),
+}
 STAMP = "2026-11-22T10:41:41.123Z"
 
 
@@ -40,10 +60,10 @@ class Bench:
             return [await outcome for outcome in outcomes]
 
 
-@pytest.fixture(params=BROKERS, ids=lambda kind: kind.__name__)
+@pytest.fixture(params=BROKERS)
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
-    kind: type[Broker] = request.param
-    return BROKERS[kind](tmp_path)
+    name: str = request.param
+    return BROKERS[name](tmp_path)
 
 
 @pytest.fixture
@@ -176,10 +196,137 @@ async def test_ending_settles_what_is_pending(broker: Broker) -> None:
     assert len([outcome.result() for outcome in outcomes]) == len(bench.delivered) == 50
 
 
-def test_every_broker_that_is_installed_with_the_server_is_tested_here() -> None:
+# History
+
+
+async def read(
+    bench: Bench, *, after: int | None = None, before: int | None = None, limit: int = 1000
+) -> Page | None:
+    async with asyncio.timeout(5):
+        return await bench.broker.history(
+            "lobby", after=after, before=before, limit=limit, max_bytes=2**20
+        )
+
+
+async def test_a_room_has_a_position_and_a_history_or_neither(bench: Bench) -> None:
+    state, page = await bench.broker.position("lobby"), await read(bench)
+    assert (state is None) == (page is None)
+    assert state in (None, RoomState("", 0, 1))
+    sent = [publication(body=b'{"n":%d}' % number) for number in range(10)]
+    outcomes = await bench.settle(*[bench.broker.publish(each) for each in sent])
+    state, page = await bench.broker.position("lobby"), await read(bench)
+    place = outcomes[-1].position
+    if place is None:
+        assert (state, page) == (None, None)
+    else:
+        assert state == RoomState(place.epoch, 10, 1)
+        assert page is not None
+        assert page.state == state
+        assert [each.body for each in page.publications] == [each.body for each in sent]
+        assert (page.first, page.more) == (1, False)
+
+
+async def test_history_is_read_both_ways_in_pages(bench: Bench) -> None:
+    await bench.settle(
+        *[bench.broker.publish(publication(body=b'{"n":%d}' % number)) for number in range(1, 21)]
+    )
+    if await bench.broker.position("lobby") is None:
+        return
+    for start in range(22):
+        forwards = await read(bench, after=start, limit=4)
+        assert forwards is not None
+        expected = list(range(start + 1, min(start + 4, 20) + 1))
+        assert [offset for offset, _ in forwards.numbered()] == expected
+        assert [each.body for each in forwards.publications] == [b'{"n":%d}' % n for n in expected]
+        assert forwards.more == (start + 4 < 20)
+        backwards = await read(bench, before=start + 1, limit=4)
+        assert backwards is not None
+        expected = list(range(max(1, min(start, 20) - 3), min(start, 20) + 1))
+        assert [offset for offset, _ in backwards.numbered()] == expected
+        assert backwards.more == bool(expected and expected[0] > 1)
+    newest = await read(bench, limit=3)
+    assert newest is not None
+    assert (newest.first, newest.last, newest.more) == (18, 20, True)
+
+
+async def test_what_is_not_stored_has_no_place_in_the_history(bench: Bench) -> None:
+    bench.broker.subscribe("lobby")
+    passing = Publication("lobby", b'{"joined":1}', STAMP, stored=False)
+    outcomes = await bench.settle(
+        bench.broker.publish(publication()),
+        bench.broker.publish(passing),
+        bench.broker.publish(publication()),
+    )
+    assert outcomes[1].position is None
+    assert bench.bodies[1] == passing.body
+    page = await read(bench)
+    if page is not None:
+        assert len(page.publications) == 2
+
+
+async def test_what_is_erased_is_erased_for_every_reader(bench: Bench) -> None:
+    sent = [publication(body=b'{"n":%d}' % number) for number in (1, 2)]
+    edit = Publication("lobby", b'{"n":3}', STAMP, "ann", kind="edit", target=1)
+    eraser = Publication("lobby", b'{"n":4}', STAMP, "ann", target=1, erases=True)
+    await bench.settle(*[bench.broker.publish(each) for each in (*sent, edit)])
+    await read(bench)
+    await bench.settle(bench.broker.publish(eraser))
+    page = await read(bench)
+    if page is not None:
+        kept = [each.body for each in page.publications]
+        assert kept == [b"", b'{"n":2}', b"", b'{"n":4}']
+
+
+async def test_a_position_known_at_once_agrees_with_what_was_delivered(bench: Bench) -> None:
+    bench.broker.subscribe("lobby")
+    for _ in range(20):
+        outcomes = [bench.broker.publish(publication()) for _ in range(5)]
+        while not all(outcome.is_done for outcome in outcomes):
+            for pending in (
+                bench.broker.position("lobby"),
+                bench.broker.history("lobby", limit=2, max_bytes=2**20).then(
+                    lambda page: page.state if page else None
+                ),
+            ):
+                if pending.is_done:
+                    state = pending.result()
+                    assert state is None or state.top == len(bench.delivered)
+            await asyncio.sleep(0)
+
+
+async def test_a_conflicting_cid_is_refused_and_the_room_goes_on(bench: Bench) -> None:
+    if await bench.broker.position("lobby") is None:
+        return
+    bench.broker.subscribe("lobby")
+    first = bench.broker.publish(Publication("lobby", b"{}", STAMP, "ann", "c1", digest=b"a"))
+    other = bench.broker.publish(Publication("lobby", b"{}", STAMP, "ann", "c1", digest=b"b"))
+    last = bench.broker.publish(publication())
+    assert (await bench.settle(first, last))[1].position == Position(
+        getattr(first.result().position, "epoch", ""), 2
+    )
+    with pytest.raises(ActionError) as caught:
+        other.result()
+    assert caught.value.code == "conflict"
+    assert len(bench.delivered) == 2
+
+
+async def test_an_author_who_went_away_does_not_stop_the_room(bench: Bench) -> None:
+    bench.broker.subscribe("lobby")
+
+    async def send() -> Published:
+        return await bench.broker.publish(publication())
+
+    author = asyncio.create_task(send())
+    await asyncio.sleep(0)
+    author.cancel()
+    await bench.settle(bench.broker.publish(publication()))
+    assert len(bench.delivered) == 2
+
+
+def test_every_broker_that_is_installed_with_the_server_is_tested_here(tmp_path: Path) -> None:
     ours = [
         point.load()
         for point in entry_points(group="chatserver.brokers")
         if point.value.startswith("chatserver.")
     ]
-    assert set(ours) == set(BROKERS)
+    assert set(ours) <= {type(make(tmp_path)) for make in BROKERS.values()}

@@ -228,10 +228,29 @@ async def test_a_greeting_comes_before_the_room_is_told() -> None:
         assert ann_sink.events == []
 
     place.hub.join(ann, "lobby", greet)
-    place.hub.join(ann, "lobby", greet)
     place.crank.turn()
-    assert counted == [1, 1]
+    assert counted == [1]
     assert [event["action"] for event in ann_sink.events] == ["came"]
+
+
+async def test_a_greeting_of_a_member_comes_after_what_it_is_owed() -> None:
+    place = await Place().start()
+    ann, ann_sink = place.connect()
+    bob, bob_sink = place.connect()
+    place.hub.join(ann, "lobby")
+    place.hub.publish("lobby", "before", {})
+    place.hub.join(bob, "lobby")
+    place.hub.publish("lobby", "between", {})
+
+    def greet(members: int) -> None:
+        assert [event["action"] for event in ann_sink.events] == ["before", "between"]
+        assert bob_sink.events == []
+
+    place.hub.join(ann, "lobby", greet)
+    place.hub.publish("lobby", "after", {})
+    place.crank.turn()
+    assert [event["action"] for event in ann_sink.events] == ["before", "between", "after"]
+    assert [event["action"] for event in bob_sink.events] == ["between", "after"]
 
 
 async def test_kicking_closes_and_clears_all_connections_of_a_user() -> None:

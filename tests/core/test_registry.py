@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatserver.broker.memory import MemoryBroker
+from chatserver.config import DEFAULT_PLUGINS
 from chatserver.config.load import Settings
 from chatserver.errors import ConfigError
 from chatserver.extension import NoConfig
@@ -22,7 +23,7 @@ from chatserver.registry import (
     load_plugins,
 )
 
-OFF: dict[str, object] = {"rooms": False, "chat": False, "ping": False, "echo": False}
+OFF: dict[str, object] = dict.fromkeys(DEFAULT_PLUGINS, False)
 """Turns the built-in plugins off."""
 
 DICE = """
@@ -167,7 +168,7 @@ def test_default_plugins_are_on_unless_turned_off() -> None:
     listed = {"chat": False, "ping": {}, "dice": None, "quiz": False}
     settings = Settings.from_data({"plugins": listed})
     names = [name for _, name in configured_plugins(settings)]
-    assert names == ["rooms", "ping", "echo", "dice"]
+    assert names == ["rooms", "history", "ping", "echo", "dice"]
 
 
 def test_two_distributions_with_one_name_are_both_named(site: Site) -> None:
@@ -241,7 +242,7 @@ def test_an_unknown_name_is_told_with_the_known_ones_and_its_place(
     error = refusal(Settings.load(file, env={}))
     assert "unknown plugin 'dcie'; installed: " in error.message
     assert " dice" in error.message
-    assert error.where == f"{file}:6:3"
+    assert error.where == f"{file}:{len(OFF) + 2}:3"
 
 
 def test_without_any_installed_the_install_command_is_told(
@@ -446,5 +447,5 @@ def test_a_broker_that_is_unknown_or_none_is_refused(site: Site) -> None:
     site.install("chat-dice", {"dice": "dice_o:Dice"}, group="chatserver.brokers", dice_o=DICE)
     with pytest.raises(ConfigError, match="'dice' is no chatserver Broker"):
         load_broker(Settings.from_data({"broker": "dice"}))
-    with pytest.raises(ConfigError, match="unknown broker 'redis'; installed: dice, memory"):
+    with pytest.raises(ConfigError, match="'redis'; installed: dice, embedded, memory"):
         load_broker(Settings.from_data({"broker": "redis"}))

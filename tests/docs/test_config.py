@@ -33,7 +33,7 @@ MIDDLEWARE_OPTIONS: list[tuple[str, type[msgspec.Struct]]] = [
     ("size_limit", SizeLimitConfig),
 ]
 
-NO_OPTIONS = {"chat.example", "chat.connect", "chat.http"}
+NO_OPTIONS = {"chat.example", "chat.connect", "chat.http", "chat.db"}
 """What else looks like an option."""
 
 
@@ -68,6 +68,7 @@ def test_its_values_are_the_defaults(settings: Settings) -> None:
     for name, _ in sections():
         assert getattr(settings.config, name) == getattr(default.config, name), name
     assert settings.config.broker == default.config.broker
+    assert settings.config.rooms == default.config.rooms
     written = [(each.name, each.config) for _, each in extensions(settings)]
     assert written == [(each.name, each.config) for _, each in extensions(default)]
 
@@ -86,7 +87,8 @@ def test_each_option_has_a_sentence(settings: Settings) -> None:
     """A comment stands directly above every key that has a value."""
     lines = FILE.read_text().splitlines()
     places = [(name, option) for name, kind in sections() for option in options(kind)]
-    keys: list[tuple[str | int, ...]] = [*places, ("broker",), ("middlewares",), ("plugins",)]
+    keys: list[tuple[str | int, ...]] = [*places]
+    keys += [(name,) for name in ("broker", "rooms", "middlewares", "plugins")]
     for path, extension in extensions(settings):
         keys += [(*path, option) for option in options(extension.Config)]
     for key in keys:

@@ -14,7 +14,7 @@ LINE = re.compile(r"(?P<name>[a-z]*)(?P<way>[<>]) (?P<text>.+)")
 CONFIG = "config: "
 """What the first line of a conversation with a server of its own begins with."""
 
-VARYING = {"session", "user", "sender", "guest_token", "timestamp", "time", "version"}
+VARYING = {"session", "epoch", "user", "sender", "guest_token", "timestamp", "time", "version"}
 """Fields that differ from run to run; what the docs show has the same form."""
 
 

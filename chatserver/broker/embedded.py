@@ -1,0 +1,208 @@
+"""Carry publications within one process and keep them in a store beside it."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Final, Self
+
+from chatserver.broker import Broker, Deliver
+from chatserver.broker.line import Line
+from chatserver.broker.rules import rules_of
+from chatserver.broker.tail import COST, ROOM_BYTES, ROOM_MOST, Tails
+from chatserver.config import Config
+from chatserver.context import Published
+from chatserver.errors import ActionError
+from chatserver.pending import Pending
+from chatserver.positions import Position
+from chatserver.publications import Durability, Page, Publication, RoomState, Rules, keep_all
+from chatserver.store import Store, Stored
+from chatserver.store.memory import MemoryStore
+from chatserver.store.sqlite import SqliteStore
+
+FILE: Final = "chat.db"
+"""The store's file in the data folder."""
+
+ON_DISK: Final = frozenset({Durability.FULL, Durability.RELAXED})
+
+Wanted = tuple[int | None, int | None, int, int]
+"""What is read of a room: after, before, limit, bytes."""
+
+
+class EmbeddedBroker(Broker):
+    """Store, then acknowledge, then deliver; each room in the order of the calls.
+
+    What is not stored waits its turn behind what is being stored in the same room.
+
+    Args:
+        store: Keeps the rooms of durability `full` and `relaxed`.
+        rules: Tells how each room is kept; called for each publication, so it should be quick.
+        tails: Bounds the newest publications kept in memory.
+    """
+
+    def __init__(self, store: Store, rules: Rules = keep_all, tails: Tails | None = None) -> None:
+        self.store = store
+        self._rules = rules
+        self._memory = MemoryStore()
+        self._tails = tails or Tails()
+        self._subscribed: set[str] = set()
+        self._lines: dict[str, Line] = {}
+        self._reads: dict[str, dict[Wanted, asyncio.Task[Page]]] = {}
+
+    @classmethod
+    def configured(cls, config: Config, data_dir: Path) -> Self:
+        """Make one that stores in the data folder, and can recover from memory what it may."""
+        limits = config.limits
+        tails = Tails(
+            room_most=max(ROOM_MOST, 2 * limits.recovery_limit),
+            room_bytes=max(ROOM_BYTES, 2 * (limits.recovery_bytes + COST * limits.recovery_limit)),
+        )
+        return cls(SqliteStore(data_dir / FILE), rules_of(config.rooms), tails)
+
+    async def startup(self, deliver: Deliver) -> None:
+        """Open the store; see `Store.startup` for what can be wrong with it."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(deliver)
+        await self._memory.startup(self._rules)
+        await self.store.startup(self._rules)
+
+    async def cleanup(self) -> None:
+        """Store and deliver what is queued, then close the store."""
+        await self.store.cleanup()
+        await self._memory.cleanup()
+
+    def publish(self, publication: Publication) -> Pending[Published]:
+        """Queue a publication for the store, or deliver what is not stored."""
+        store = self._store(publication.room)
+        if store is None or publication.ephemeral or not publication.stored:
+            self._pass(publication)
+            return Pending.done(Published(publication.room, publication.timestamp))
+        future: asyncio.Future[Published] = self._loop.create_future()
+        line = self._lines.get(publication.room)
+        if line is None:
+            line = self._lines[publication.room] = Line()
+        line.appended()
+        settle = partial(self._settle, publication, line, future)
+        try:
+            store.append(publication, settle)
+        except ActionError as error:
+            settle(error)
+        return Pending(future)
+
+    def subscribe(self, room: str) -> None:
+        """Begin to deliver a room."""
+        self._subscribed.add(room)
+
+    def unsubscribe(self, room: str) -> None:
+        """Stop delivering a room."""
+        self._subscribed.discard(room)
+
+    def position(self, room: str) -> Pending[RoomState | None]:
+        """Return where a room stands, from memory where it is known there."""
+        store = self._store(room)
+        if store is None:
+            return Pending.done(None)
+        tail = self._tails.get(room)
+        known = tail.state if tail else None
+        if known is not None:
+            return Pending.done(known)
+        page = self._read(store, room, (None, None, 1, 1))
+        return Pending(page).then(lambda page: page.state)
+
+    def history(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Page | None]:
+        """Read a page, from memory where it is there; equal reads of one moment are one."""
+        store = self._store(room)
+        if store is None:
+            return Pending.done(None)
+        tail = self._tails.get(room)
+        if tail is not None:
+            page = (
+                tail.before(before, limit, max_bytes)
+                if after is None
+                else tail.after(after, limit, max_bytes)
+            )
+            if page is not None:
+                return Pending.done(page)
+        read = self._read(store, room, (after, before, limit, max_bytes))
+        return Pending(read).then(lambda page: page)
+
+    def _store(self, room: str) -> Store | None:
+        durability = self._rules(room).durability
+        if durability in ON_DISK:
+            return self.store
+        return self._memory if durability is Durability.MEMORY else None
+
+    def _settle(
+        self,
+        publication: Publication,
+        line: Line,
+        future: "asyncio.Future[Published]",
+        outcome: Stored | ActionError,
+    ) -> None:
+        room = publication.room
+        line.settled()
+        if line.empty and self._lines.get(room) is line:
+            del self._lines[room]
+        if isinstance(outcome, Stored):
+            position = outcome.position
+            if not future.done():
+                future.set_result(Published(room, outcome.timestamp, position, outcome.duplicate))
+            if not outcome.duplicate:
+                # A read that began before this one was delivered is of no use to who asks now.
+                self._reads.pop(room, None)
+                self._tails.add(publication, position)
+                self._hand_out(publication, position)
+        elif not future.done():
+            future.set_exception(outcome)
+            # Nobody has to ask: a client without an id gets no answer.
+            future.exception()
+        while line.waiting and (passed := line.next()) is not None:
+            self._hand_out(passed, None)
+
+    def _pass(self, publication: Publication) -> None:
+        line = self._lines.get(publication.room)
+        if line is None:
+            self._hand_out(publication, None)
+        elif not line.full:
+            line.wait(publication)
+        elif not publication.ephemeral:
+            self._hand_out(publication, None)
+
+    def _hand_out(self, publication: Publication, position: Position | None) -> None:
+        if publication.room in self._subscribed:
+            self.deliver(publication, position)
+
+    def _read(self, store: Store, room: str, wanted: Wanted) -> "asyncio.Task[Page]":
+        reads = self._reads.setdefault(room, {})
+        task = reads.get(wanted)
+        if task is None:
+            task = reads[wanted] = self._loop.create_task(self._fetch(store, room, wanted, reads))
+        return task
+
+    async def _fetch(
+        self,
+        store: Store,
+        room: str,
+        wanted: Wanted,
+        reads: "dict[Wanted, asyncio.Task[Page]]",
+    ) -> Page:
+        after, before, limit, max_bytes = wanted
+        try:
+            if after is None:
+                page = await store.read_before(room, before, limit, max_bytes)
+            else:
+                page = await store.read(room, after, limit, max_bytes)
+            current = self._reads.get(room) is reads and room not in self._lines
+            self._tails.seed(room, page, current=current)
+        finally:
+            del reads[wanted]
+            if not reads and self._reads.get(room) is reads:
+                del self._reads[room]
+        return page

@@ -1,0 +1,191 @@
+"""Keep the newest publications of active rooms in memory, bounded by room and altogether."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import structs
+
+from chatserver.positions import Position
+from chatserver.publications import Page, Publication, RoomState, fitting
+
+COST: Final = 400
+"""Bytes that a publication takes in memory beside its body, and a room beside its publications."""
+
+ROOM_MOST: Final = 512
+"""Publications of one room that are kept in memory."""
+
+ROOM_BYTES: Final = 1024 * 1024
+"""Bytes of one room that are kept in memory."""
+
+
+class Tail:
+    """Hold the newest publications of one room, without a hole up to the top.
+
+    Attributes:
+        epoch: The incarnation of the stream.
+        first: The offset of the first publication held.
+        oldest: The first offset that the store keeps; None until somebody has asked the store.
+        publications: One for each offset from `first` to the top.
+        size: Bytes they take.
+    """
+
+    __slots__ = ("epoch", "first", "oldest", "publications", "size")
+
+    def __init__(self, epoch: str, first: int, oldest: int | None) -> None:
+        self.epoch = epoch
+        self.first = first
+        self.oldest = oldest
+        self.publications: list[Publication] = []
+        self.size = 0
+
+    @property
+    def top(self) -> int:
+        """The last offset given in the room."""
+        return self.first + len(self.publications) - 1
+
+    @property
+    def state(self) -> RoomState | None:
+        """The room's state, if it is known without asking the store."""
+        return None if self.oldest is None else RoomState(self.epoch, self.top, self.oldest)
+
+    def append(self, publication: Publication) -> None:
+        """Add the next one."""
+        self.publications.append(publication)
+        self.size += len(publication.body) + COST
+
+    def prepend(self, page: Page) -> None:
+        """Take from a page what lies before the first one, if it reaches that far."""
+        self.oldest = page.state.oldest
+        if page.first < self.first <= page.last + 1:
+            older = page.publications[: self.first - page.first]
+            self.publications[:0] = older
+            self.first = page.first
+            self.size += _size(older)
+
+    def erase(self, target: int | None, eraser: int) -> None:
+        """Empty the bodies of a publication and of all before the eraser that target it."""
+        for offset, each in enumerate(self.publications, self.first):
+            if offset < eraser and target in (offset, each.target):
+                self.publications[offset - self.first] = structs.replace(each, body=b"")
+                self.size -= len(each.body)
+
+    def cut(self, most: int, most_bytes: int) -> None:
+        """Forget the oldest ones beyond the bounds, a good part at once."""
+        if len(self.publications) <= most and self.size <= most_bytes:
+            return
+        drop = max(0, len(self.publications) - most * 3 // 4)
+        size = self.size - _size(self.publications[:drop])
+        while size > most_bytes * 3 // 4 and drop < len(self.publications):
+            size -= len(self.publications[drop].body) + COST
+            drop += 1
+        del self.publications[:drop]
+        self.first += drop
+        self.size = size
+
+    def after(self, after: int, limit: int, max_bytes: int) -> Page | None:
+        """Read forwards; None where the store has to be asked."""
+        state = self.state
+        if state is None or after < self.first - 1:
+            return None
+        start = min(after - self.first + 1, len(self.publications))
+        found = fitting(self.publications[start : start + limit], max_bytes)
+        first = max(after, 0) + 1
+        return Page(state, first, found, first + len(found) <= state.top)
+
+    def before(self, before: int | None, limit: int, max_bytes: int) -> Page | None:
+        """Read backwards; None where the store has to be asked."""
+        state = self.state
+        if state is None:
+            return None
+        last = state.top if before is None else min(before - 1, state.top)
+        if last - limit + 1 < self.first > state.oldest:
+            return None
+        end = last - self.first + 1
+        found = fitting(self.publications[max(0, end - limit) : max(0, end)][::-1], max_bytes)
+        found.reverse()
+        first = last - len(found) + 1
+        return Page(state, first, found, first > state.oldest)
+
+
+class Tails:
+    """Hold the tails of rooms; those not used for longest go first.
+
+    Args:
+        most_bytes: Bytes of all tails together.
+        room_most: Publications of one room.
+        room_bytes: Bytes of one room.
+    """
+
+    def __init__(
+        self,
+        most_bytes: int = 64 * 1024 * 1024,
+        room_most: int = ROOM_MOST,
+        room_bytes: int = ROOM_BYTES,
+    ) -> None:
+        self._most_bytes = most_bytes
+        self._room_most = room_most
+        self._room_bytes = room_bytes
+        self._size = 0
+        self._tails: OrderedDict[str, Tail] = OrderedDict()
+
+    def get(self, room: str) -> Tail | None:
+        """Return a room's tail and count it as used."""
+        tail = self._tails.get(room)
+        if tail is not None:
+            self._tails.move_to_end(room)
+        return tail
+
+    def add(self, publication: Publication, position: Position) -> None:
+        """Add a publication that was given the next position of its room."""
+        room = publication.room
+        tail = self._tails.get(room)
+        if tail is None or tail.top + 1 != position.offset or tail.epoch != position.epoch:
+            self._forget(room)
+            oldest = 1 if position.offset == 1 else None
+            tail = self._begin(room, Tail(position.epoch, position.offset, oldest))
+        else:
+            self._tails.move_to_end(room)
+        before = tail.size
+        tail.append(publication)
+        if publication.erases:
+            tail.erase(publication.target, position.offset)
+        self._fit(tail, before)
+
+    def seed(self, room: str, page: Page, *, current: bool) -> None:
+        """Keep what was read from the store, where it adjoins.
+
+        Args:
+            room: The room's name.
+            page: What was read.
+            current: Whether the page's state is the room's state now.
+        """
+        tail = self._tails.get(room)
+        if tail is None:
+            if not current or page.last != page.state.top:
+                return
+            state = page.state
+            tail = self._begin(room, Tail(state.epoch, state.top + 1, state.oldest))
+        before = tail.size
+        tail.prepend(page)
+        self._fit(tail, before)
+
+    def _begin(self, room: str, tail: Tail) -> Tail:
+        self._tails[room] = tail
+        self._size += COST
+        return tail
+
+    def _fit(self, tail: Tail, before: int) -> None:
+        tail.cut(self._room_most, self._room_bytes)
+        self._size += tail.size - before
+        while self._size > self._most_bytes and len(self._tails) > 1:
+            self._forget(next(iter(self._tails)))
+
+    def _forget(self, room: str) -> None:
+        tail = self._tails.pop(room, None)
+        if tail is not None:
+            self._size -= tail.size + COST
+
+
+def _size(publications: Iterable[Publication]) -> int:
+    return sum(len(each.body) + COST for each in publications)

@@ -1,0 +1,133 @@
+"""Hold publications and the pages and places they have in a room's history."""
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+
+from msgspec import Raw, Struct
+
+
+class Publication(Struct, frozen=True, gc=False):
+    """Hold one event on its way to a room, or as its history has it.
+
+    Attributes:
+        room: The room's name.
+        body: The event as a JSON object, encoded once, without a position; empty once erased.
+        timestamp: The event's own timestamp, RFC 3339.
+        user: The author's user id, or None for the server's own events.
+        cid: The author's id for the message; together with `user` and `room` it makes a retry safe.
+        ephemeral: Never stored; members that read slowly may miss it.
+        stored: Whether it becomes part of the history of a room that keeps one.
+        digest: Names the payload; the same `cid` with another digest is a conflict.
+        kind: What the event is called.
+        target: The offset of the publication it changes, for edits and their like.
+        erases: Whether storing it empties its target and whatever targeted that before.
+    """
+
+    room: str
+    body: bytes
+    timestamp: str
+    user: str | None = None
+    cid: str | None = None
+    ephemeral: bool = False
+    stored: bool = True
+    digest: bytes = b""
+    kind: str = "message"
+    target: int | None = None
+    erases: bool = False
+
+
+class RoomState(Struct, frozen=True):
+    """Describe a room's history.
+
+    Attributes:
+        epoch: The incarnation of the stream; empty where nothing has been published yet.
+        top: The last offset given; 0 before the first.
+        oldest: The first offset still kept; top + 1 where none is.
+    """
+
+    epoch: str = ""
+    top: int = 0
+    oldest: int = 1
+
+
+class Page(Struct, frozen=True):
+    """Hold a contiguous part of a room's history, oldest first.
+
+    Attributes:
+        state: The room at the moment of reading.
+        first: The offset of the first publication here.
+        publications: One for each offset from `first` on.
+        more: Whether there are more in the direction of reading.
+    """
+
+    state: RoomState
+    first: int
+    publications: list[Publication]
+    more: bool
+
+    @property
+    def last(self) -> int:
+        """The offset of the last publication here; `first` - 1 where there is none."""
+        return self.first + len(self.publications) - 1
+
+    @property
+    def messages(self) -> Raw:
+        """The events as members get them, encoded as one JSON array."""
+        return Raw(b"[%b]" % b",".join(placed(each.body, place) for place, each in self.numbered()))
+
+    def numbered(self) -> Iterator[tuple[int, Publication]]:
+        """Iterate over offsets and publications."""
+        return enumerate(self.publications, self.first)
+
+
+class Durability(StrEnum):
+    """Say what an acknowledgement promises.
+
+    FULL: on disk, also after a power loss. RELAXED: survives the end of the process, and perhaps
+    a power loss. MEMORY: kept while the process lives. NONE: delivered, never kept.
+    """
+
+    FULL = "full"
+    RELAXED = "relaxed"
+    MEMORY = "memory"
+    NONE = "none"
+
+
+class Keeping(Struct, frozen=True):
+    """Say how a room keeps its history.
+
+    Attributes:
+        durability: What an acknowledgement promises.
+        length: Publications kept at least; None keeps all.
+        age: Seconds a publication is kept at least; None keeps it for ever.
+    """
+
+    durability: Durability = Durability.FULL
+    length: int | None = None
+    age: float | None = None
+
+
+Rules = Callable[[str], Keeping]
+"""Tell how a room, by name, keeps its history; called from other threads too."""
+
+
+def keep_all(room: str) -> Keeping:
+    """Keep everything for ever, whatever the room."""
+    return Keeping()
+
+
+def placed(body: bytes, offset: int) -> bytes:
+    """Return an event with its offset; what was erased has nothing else."""
+    if not body:
+        return b'{"offset":%d,"deleted":true}' % offset
+    return b'%b,"offset":%d}' % (body[:-1], offset)
+
+
+def fitting(publications: list[Publication], max_bytes: int) -> list[Publication]:
+    """Return as many from the start as fit into `max_bytes`, one at least."""
+    size = 0
+    for index, each in enumerate(publications):
+        size += len(each.body)
+        if index and size > max_bytes:
+            return publications[:index]
+    return publications

@@ -1,0 +1,114 @@
+"""Define the store: the durable log behind a broker.
+
+A store numbers the publications of each room 1, 2, 3, … without holes, under an epoch that names
+the incarnation of the stream. An offset that was acknowledged means the same publication for ever:
+trimming and erasing never give it to another one. Implementations stand beside this file and are
+found through the entry-point group ``chatserver.stores``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from chatserver.errors import ActionError, ErrorCode
+from chatserver.positions import Position
+from chatserver.publications import Page, Publication, RoomState, Rules
+
+CONFLICT: Final = ActionError(
+    ErrorCode.CONFLICT, "This cid was used for another message; take a new one", field="$.cid"
+)
+CID_LIFE: Final = 24 * 3600
+"""Seconds a `cid` is remembered at least."""
+
+
+def unavailable(message: str, retry_after: float) -> ActionError:
+    """Return the refusal of what can be tried again after some seconds."""
+    return ActionError(ErrorCode.UNAVAILABLE, message, retry_after=retry_after)
+
+
+def slack(length: int) -> int:
+    """Return by how many publications a room may exceed its length before it is trimmed."""
+    return max(16, length // 8)
+
+
+class Stored(Struct, frozen=True, gc=False):
+    """Tell where a publication is kept.
+
+    Attributes:
+        position: Its place for ever.
+        timestamp: Its timestamp; that of the first where it is a duplicate.
+        duplicate: Whether the same `cid` had been stored before.
+    """
+
+    position: Position
+    timestamp: str
+    duplicate: bool = False
+
+
+Settle = Callable[[Stored | ActionError], None]
+"""Take an outcome; called in the event loop, in the order of storing, once for each append.
+
+A plain function: the broker turns many outcomes a tick into replies and deliveries, and a future
+each would cost more than the storing itself.
+"""
+
+
+class Store(ABC):
+    """Keep the publications of rooms."""
+
+    @property
+    @abstractmethod
+    def failure(self) -> str | None:
+        """Why nothing is stored any more until a restart; None while all is well."""
+
+    @abstractmethod
+    async def startup(self, rules: Rules) -> None:
+        """Open; `rules` tells how each room is kept.
+
+        Raises:
+            ConfigError: It cannot be opened, or is not ours; the message says what to do.
+        """
+
+    @abstractmethod
+    async def cleanup(self) -> None:
+        """Settle what is queued, then close."""
+
+    @abstractmethod
+    def append(self, publication: Publication, settle: Settle) -> None:
+        """Queue a publication; its place in the room's order is given by the order of the calls.
+
+        The outcome is an `ActionError` where it is not stored: ``conflict`` for a `cid` that was
+        used for another payload, ``unavailable`` where the medium failed. What was queued behind
+        a failure for the same room fails with it, so that the order holds.
+
+        Raises:
+            ActionError: ``unavailable``: the queue is full, or the store has failed.
+        """
+
+    @abstractmethod
+    async def read(self, room: str, after: int, limit: int, max_bytes: int) -> Page:
+        """Read forwards from behind an offset, or from the oldest that is kept.
+
+        Args:
+            room: The room's name.
+            after: Offset before the first one wanted; 0 begins at the beginning.
+            limit: Publications to read at most.
+            max_bytes: Bytes of bodies at which a page ends; it holds one publication at least.
+
+        Raises:
+            ActionError: ``unavailable``.
+        """
+
+    @abstractmethod
+    async def read_before(self, room: str, before: int | None, limit: int, max_bytes: int) -> Page:
+        """Read those next before an offset, or the newest ones; bounds as for `read`."""
+
+    @abstractmethod
+    async def state(self, room: str) -> RoomState:
+        """Return epoch, top and oldest offset of a room.
+
+        Raises:
+            ActionError: ``unavailable``.
+        """

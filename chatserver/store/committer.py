@@ -1,0 +1,201 @@
+"""Run the writer on its thread: take everything queued, commit it once, wake the loop once."""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from time import monotonic, time
+from typing import Final
+
+from chatserver.errors import ActionError, ErrorCode
+from chatserver.publications import Publication
+from chatserver.store import Settle, unavailable
+from chatserver.store.failures import Verdict, broken, judge
+from chatserver.store.schema import close_file
+from chatserver.store.writer import Outcome, Writer
+
+log = logging.getLogger("chatserver.store")
+
+SWEEP_EVERY: Final = 60.0
+"""Seconds between two looks for what is too old."""
+
+AT_ONCE: Final = 512
+"""Outcomes settled in one tick: the loop stays lively, and the next batch begins to fill."""
+
+FAULT: Final = Verdict(
+    ActionError(ErrorCode.INTERNAL_ERROR, "The message could not be stored"),
+    fatal=False,
+    log="messages are refused after a fault in the store",
+)
+
+Item = tuple[Publication, Settle]
+
+
+class Committer:
+    """Queue publications in the loop, write them in a thread, settle them in the loop.
+
+    Args:
+        connection: The file, opened for writing; closed by the thread.
+        writer: Writes batches on this connection.
+        most: Publications that may be queued.
+        most_bytes: Bytes of bodies that may be queued.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, writer: Writer, most: int, most_bytes: int
+    ) -> None:
+        self.failure: str | None = None
+        self._connection = connection
+        self._writer = writer
+        self._most = most
+        self._most_bytes = most_bytes
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._queue: list[Item] = []
+        self._queued = 0
+        self._queued_bytes = 0
+        self._settled: deque[tuple[Item, Outcome]] = deque()
+        self._settling = False
+        self._kicked = False
+        self._refusing = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="chatserver-writer", daemon=True)
+        self._thread.start()
+
+    # In the loop
+
+    def append(self, publication: Publication, settle: Settle) -> None:
+        """Queue a publication; see `Store.append`."""
+        if self.failure is not None:
+            raise broken()
+        size = len(publication.body)
+        if self._queued >= self._most or self._queued_bytes + size > self._most_bytes:
+            raise unavailable("More messages are waiting to be stored than may be; try again", 1)
+        if self._stopping:
+            raise unavailable("The server is shutting down; connect again in a moment", 1)
+        self._queued += 1
+        self._queued_bytes += size
+        with self._lock:
+            self._queue.append((publication, settle))
+        if not self._kicked:
+            self._kicked = True
+            self._loop.call_soon(self._kick)
+
+    async def close(self) -> None:
+        """Write what is queued, then end the thread."""
+        self._stopping = True
+        self._wake.set()
+        await self._ended
+        while self._settled:
+            self._settle_one()
+        await asyncio.to_thread(self._thread.join)
+
+    def _kick(self) -> None:
+        self._kicked = False
+        self._wake.set()
+
+    def _take_outcomes(self, batch: list[Item], outcomes: list[Outcome]) -> None:
+        self._settled.extend(zip(batch, outcomes, strict=True))
+        if not self._settling:
+            self._settling = True
+            self._settle_some()
+
+    def _settle_some(self) -> None:
+        for _ in range(min(len(self._settled), AT_ONCE)):
+            self._settle_one()
+        self._settling = bool(self._settled)
+        if self._settling:
+            self._loop.call_soon(self._settle_some)
+
+    def _settle_one(self) -> None:
+        (publication, settle), outcome = self._settled.popleft()
+        self._queued -= 1
+        self._queued_bytes -= len(publication.body)
+        try:
+            settle(outcome)
+        except Exception:
+            log.exception("an outcome could not be handed on")
+
+    def _refuse(self, batch: list[Item], verdict: Verdict, resume: Callable[[], None]) -> None:
+        # Later messages of these rooms must not be stored before the refusal is known.
+        rooms = {publication.room for publication, _ in batch}
+        with self._lock:
+            queue, self._queue = self._queue, []
+        refused = list(batch)
+        for item in queue:
+            if verdict.fatal or item[0].room in rooms:
+                refused.append(item)
+            else:
+                self._queue.append(item)
+        if verdict.fatal:
+            self.failure = verdict.log
+        self._settled.extend((item, verdict.error) for item in refused)
+        while self._settled:
+            self._settle_one()
+        resume()
+
+    # In the thread
+
+    def _run(self) -> None:
+        sweep_at = monotonic() + SWEEP_EVERY
+        try:
+            while not (self._stopping and not self._queue):
+                self._wake.wait(max(0.0, sweep_at - monotonic()))
+                self._wake.clear()
+                while self._queue and self.failure is None:
+                    self._write()
+                if monotonic() >= sweep_at:
+                    sweep_at = monotonic() + (0.0 if self._sweep() else SWEEP_EVERY)
+            self._close()
+        finally:
+            self._loop.call_soon_threadsafe(self._ended.set_result, None)
+
+    def _write(self) -> None:
+        with self._lock:
+            batch, self._queue = self._queue, []
+        try:
+            outcomes = self._writer.write([publication for publication, _ in batch])
+        except sqlite3.Error as error:
+            self._hand_back(batch, judge(error))
+        except Exception:
+            log.exception("messages could not be stored")
+            self._hand_back(batch, FAULT)
+        else:
+            if self._refusing:
+                self._refusing = False
+                log.warning("messages are stored again")
+            self._loop.call_soon_threadsafe(self._take_outcomes, batch, outcomes)
+
+    def _hand_back(self, batch: list[Item], verdict: Verdict) -> None:
+        if verdict.fatal:
+            log.critical(verdict.log)
+        elif not self._refusing:
+            self._refusing = True
+            log.error(verdict.log)
+        handled = threading.Event()
+        self._loop.call_soon_threadsafe(self._refuse, batch, verdict, handled.set)
+        handled.wait()
+
+    def _sweep(self) -> bool:
+        if self.failure is not None:
+            return False
+        try:
+            return self._writer.sweep(time())
+        except sqlite3.Error as error:
+            log.warning("old messages could not be removed: %s", error)
+            return False
+
+    def _close(self) -> None:
+        if self.failure is not None:
+            # Not noted as a clean stop: the next start checks the file.
+            self._connection.close()
+            return
+        try:
+            close_file(self._connection)
+        except sqlite3.Error as error:
+            log.error("the store could not be closed in order: %s", error)
+            self._connection.close()

@@ -1,0 +1,75 @@
+"""Say what an error of SQLite means for messages and for the store."""
+
+import sqlite3
+from typing import Final
+
+from msgspec import Struct
+
+from chatserver.errors import ActionError, ErrorCode
+from chatserver.store import unavailable
+
+# A full file system shows here as well: the index of the log cannot grow.
+_FULL: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
+_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_FATAL: Final = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+}
+
+
+class Verdict(Struct, frozen=True):
+    """Tell what to answer and whether to go on.
+
+    Attributes:
+        error: The answer to the messages that were not stored.
+        fatal: Whether nothing may be stored any more: what the disk has is no longer known.
+        log: What to tell the operator.
+    """
+
+    error: ActionError
+    fatal: bool
+    log: str
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """Return SQLite's extended result code."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code
+
+
+def judge(error: sqlite3.Error) -> Verdict:
+    """Judge a failed transaction."""
+    code = code_of(error)
+    detail = f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
+    if code in _FULL or code & 0xFF in _FULL:
+        return Verdict(
+            unavailable("The server has no space left to store messages; try again later", 5),
+            False,
+            f"no space left to store messages; they are refused until there is: {detail}",
+        )
+    if code & 0xFF in _BUSY:
+        return Verdict(
+            unavailable("The server cannot store messages right now; try again", 1),
+            False,
+            f"another program has locked the database; messages are refused meanwhile: {detail}",
+        )
+    if code & 0xFF in _FATAL:
+        return Verdict(
+            broken(),
+            True,
+            f"STORING HAS FAILED and is off until a restart: {detail}; check the disk first",
+        )
+    return Verdict(
+        ActionError(ErrorCode.INTERNAL_ERROR, "The message could not be stored"),
+        False,
+        f"messages could not be stored: {detail}",
+    )
+
+
+def broken() -> ActionError:
+    """Return the refusal of everything that comes after the medium has failed."""
+    return unavailable("The server can no longer store messages; it needs its operator", 60)

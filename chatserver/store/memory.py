@@ -1,0 +1,123 @@
+"""Keep publications in memory, for rooms whose history may end with the process."""
+
+import secrets
+from typing import Final
+
+from msgspec import structs
+
+from chatserver.errors import ActionError
+from chatserver.positions import Position
+from chatserver.publications import Page, Publication, RoomState, Rules, fitting
+from chatserver.store import CONFLICT, Settle, Store, Stored, slack, unavailable
+
+MOST: Final = 1000
+"""Publications of a room that are kept where no length is configured."""
+
+MOST_CIDS: Final = 100_000
+"""Ids of a room's messages that are remembered; the oldest are forgotten first."""
+
+Receipt = tuple[int, str, bytes]
+"""What a `cid` was used for: offset, timestamp, digest."""
+
+
+class MemoryStore(Store):
+    """Implement the store without a file; every outcome is there at once.
+
+    Rooms are trimmed by length only, and forget a `cid` when there are too many.
+    """
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, _Room] = {}
+        self._rules: Rules | None = None
+
+    @property
+    def failure(self) -> str | None:
+        """None: memory does not fail."""
+        return None
+
+    async def startup(self, rules: Rules) -> None:
+        """Begin with no rooms."""
+        self._rules = rules
+
+    async def cleanup(self) -> None:
+        """Forget everything."""
+        self._rules = None
+        self._rooms.clear()
+
+    def append(self, publication: Publication, settle: Settle) -> None:
+        """Keep a publication; see `Store.append`."""
+        if self._rules is None:
+            raise unavailable("The server is shutting down; connect again in a moment", 1)
+        room = self._rooms.get(publication.room)
+        if room is None:
+            length = self._rules(publication.room).length
+            room = self._rooms[publication.room] = _Room(length or MOST)
+        settle(room.add(publication))
+
+    async def read(self, room: str, after: int, limit: int, max_bytes: int) -> Page:
+        """Read forwards; see `Store.read`."""
+        kept = self._rooms.get(room)
+        if kept is None:
+            return Page(RoomState(), max(after + 1, 1), [], False)
+        first = max(after + 1, kept.first)
+        start = first - kept.first
+        found = fitting(kept.publications[start : start + limit], max_bytes)
+        return Page(kept.state, first, found, first + len(found) <= kept.state.top)
+
+    async def read_before(self, room: str, before: int | None, limit: int, max_bytes: int) -> Page:
+        """Read backwards; see `Store.read_before`."""
+        kept = self._rooms.get(room)
+        if kept is None:
+            return Page(RoomState(), 1, [], False)
+        last = kept.state.top if before is None else min(before - 1, kept.state.top)
+        end = max(0, last - kept.first + 1)
+        found = fitting(kept.publications[max(0, end - limit) : end][::-1], max_bytes)[::-1]
+        first = last - len(found) + 1
+        return Page(kept.state, first, found, first > kept.first)
+
+    async def state(self, room: str) -> RoomState:
+        """Return epoch, top and oldest offset of a room."""
+        kept = self._rooms.get(room)
+        return RoomState() if kept is None else kept.state
+
+
+class _Room:
+    __slots__ = ("_cids", "_length", "epoch", "first", "publications")
+
+    def __init__(self, length: int) -> None:
+        self.epoch = secrets.token_hex(6)
+        self.first = 1
+        self.publications: list[Publication] = []
+        self._length = length
+        self._cids: dict[tuple[str, str], Receipt] = {}
+
+    @property
+    def state(self) -> RoomState:
+        return RoomState(self.epoch, self.first + len(self.publications) - 1, self.first)
+
+    def add(self, publication: Publication) -> Stored | ActionError:
+        offset = self.first + len(self.publications)
+        if publication.cid is not None:
+            key = (publication.user or "", publication.cid)
+            receipt = self._cids.get(key)
+            if receipt is not None:
+                place, timestamp, digest = receipt
+                if digest != publication.digest:
+                    return CONFLICT
+                return Stored(Position(self.epoch, place), timestamp, duplicate=True)
+            self._cids[key] = (offset, publication.timestamp, publication.digest)
+            if len(self._cids) > MOST_CIDS:
+                del self._cids[next(iter(self._cids))]
+        self.publications.append(publication)
+        if publication.erases:
+            self._erase(publication.target, offset)
+        extra = len(self.publications) - self._length
+        if extra >= slack(self._length):
+            del self.publications[:extra]
+            self.first += extra
+        return Stored(Position(self.epoch, offset), publication.timestamp)
+
+    def _erase(self, target: int | None, eraser: int) -> None:
+        for offset, each in enumerate(self.publications, self.first):
+            if offset < eraser and target in (offset, each.target):
+                self.publications[offset - self.first] = structs.replace(each, body=b"")

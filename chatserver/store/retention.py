@@ -1,0 +1,103 @@
+"""Remove what rooms need not keep any longer.
+
+A room's floor rises; offsets are never given again, because the top is written down with it. What
+falls below the floor goes, or stays as a stub while its `cid` may still be retried.
+"""
+
+import sqlite3
+from datetime import UTC, datetime
+from typing import Final
+
+from chatserver.publications import Rules
+from chatserver.store import CID_LIFE, slack
+from chatserver.store.ledger import FIND_ROOM, Room
+
+AT_ONCE: Final = 2000
+"""Rows that one transaction removes at most, so that no message waits long behind it."""
+
+_NEXT_ROOMS: Final = "SELECT id, name FROM room WHERE id > ? ORDER BY id LIMIT 200"
+_FIRST_YOUNG: Final = """SELECT offset FROM publication
+    WHERE room = ? AND offset >= ? AND timestamp >= ? ORDER BY offset LIMIT 1"""
+_DROP: Final = (
+    "DELETE FROM publication WHERE room = ? AND offset >= ? AND offset < ? AND cid IS NULL"
+)
+_STUB: Final = """UPDATE publication SET kind = NULL, target = NULL, body = NULL
+    WHERE room = ? AND offset >= ? AND offset < ?"""
+_DROP_STUBS: Final = """DELETE FROM publication WHERE id IN (
+    SELECT id FROM publication WHERE kind IS NULL AND timestamp < ? LIMIT ?
+)"""
+
+
+class Retention:
+    """Trim rooms, always within a transaction of the writer's.
+
+    Args:
+        connection: The writer's connection.
+        rules: Tells how each room is kept.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, rules: Rules) -> None:
+        self._connection = connection
+        self._rules = rules
+        self._swept = 0
+
+    def trim(self, room: Room) -> None:
+        """Remove what is beyond the room's length, once there is enough of it to be worth it."""
+        length = room.keeping.length
+        if length is not None and room.top - room.floor + 1 >= length + slack(length):
+            self._raise_floor(room, room.top - length + 1)
+
+    def sweep(self, now: float) -> bool:
+        """Go on through all rooms, removing what is too old; return whether it is worth going on.
+
+        Args:
+            now: Unix time in seconds.
+        """
+        left = AT_ONCE
+        rooms = self._connection.execute(_NEXT_ROOMS, (self._swept,)).fetchall()
+        for number, name in rooms:
+            left -= self._sweep_room(name, now)
+            if left <= 0:
+                return True
+            self._swept = number
+        if rooms:
+            return True
+        self._swept = 0
+        stubs = (stamp(now - CID_LIFE), AT_ONCE)
+        return self._connection.execute(_DROP_STUBS, stubs).rowcount == AT_ONCE
+
+    def _sweep_room(self, name: str, now: float) -> int:
+        keeping = self._rules(name)
+        if keeping.age is None and keeping.length is None:
+            return 0
+        number, epoch, floor, top, _ = self._connection.execute(FIND_ROOM, (name,)).fetchone()
+        room = Room(name, keeping, number, epoch, floor, top)
+        target = floor
+        if keeping.length is not None:
+            target = max(target, top - keeping.length + 1)
+        if keeping.age is not None:
+            young = self._connection.execute(
+                _FIRST_YOUNG, (number, target, stamp(now - keeping.age))
+            ).fetchone()
+            target = top + 1 if young is None else young[0]
+        return self._raise_floor(room, target)
+
+    def _raise_floor(self, room: Room, target: int) -> int:
+        floor = min(target, room.floor + AT_ONCE)
+        if floor <= room.floor:
+            return 0
+        bounds = (room.number, room.floor, floor)
+        self._connection.execute(_DROP, bounds)
+        self._connection.execute(_STUB, bounds)
+        self._connection.execute(
+            "UPDATE room SET floor = ?, top = ? WHERE id = ?", (floor, room.top, room.number)
+        )
+        removed = floor - room.floor
+        room.floor = floor
+        return removed
+
+
+def stamp(time: float) -> str:
+    """Return Unix time as the wire has it, so that it compares with timestamps."""
+    text = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

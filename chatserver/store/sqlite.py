@@ -1,0 +1,86 @@
+"""Keep publications in one SQLite file: one thread that writes, one that reads."""
+
+import asyncio
+from pathlib import Path
+
+from chatserver.errors import ConfigError
+from chatserver.publications import Page, Publication, RoomState, Rules
+from chatserver.store import Settle, Store
+from chatserver.store.committer import Committer
+from chatserver.store.lock import Lock
+from chatserver.store.reader import Reader
+from chatserver.store.schema import open_file
+from chatserver.store.writer import Writer
+
+
+class SqliteStore(Store):
+    """Implement the store; see there for what is promised.
+
+    Everything queued is committed as one transaction and synced once, so that waiting for the disk
+    costs a message little.
+
+    Args:
+        path: The file; made if it does not exist, with its folder.
+        most: Publications that may wait to be stored; more are refused.
+        most_bytes: Bytes of bodies that may wait.
+        patience: Seconds to wait for another program that has locked the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        most: int = 16_384,
+        most_bytes: int = 64 * 1024 * 1024,
+        patience: float = 2,
+    ) -> None:
+        self._path = path
+        self._most = most
+        self._most_bytes = most_bytes
+        self._patience = patience
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing is stored any more until a restart; None while all is well."""
+        return self._committer.failure
+
+    async def startup(self, rules: Rules) -> None:
+        """Lock the file, open it and start the threads; see `Store.startup`."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"{self._path.parent} cannot be made: {error.strerror}; choose another folder"
+            ) from error
+        lock = Lock(self._path)
+        try:
+            connection = await asyncio.to_thread(open_file, self._path, self._patience)
+            self._reader = Reader(self._path, self._patience)
+        except BaseException:
+            lock.close()
+            raise
+        self._lock = lock
+        writer = Writer(connection, rules)
+        self._committer = Committer(connection, writer, self._most, self._most_bytes)
+
+    async def cleanup(self) -> None:
+        """Write what is queued, close the file and free it for others."""
+        await self._reader.close()
+        await self._committer.close()
+        self._lock.close()
+
+    def append(self, publication: Publication, settle: Settle) -> None:
+        """Queue a publication; see `Store.append`."""
+        self._committer.append(publication, settle)
+
+    async def read(self, room: str, after: int, limit: int, max_bytes: int) -> Page:
+        """Read forwards; see `Store.read`."""
+        return await self._reader.after(room, after, limit, max_bytes)
+
+    async def read_before(self, room: str, before: int | None, limit: int, max_bytes: int) -> Page:
+        """Read backwards; see `Store.read_before`."""
+        return await self._reader.before(room, before, limit, max_bytes)
+
+    async def state(self, room: str) -> RoomState:
+        """Return epoch, top and oldest offset of a room."""
+        return await self._reader.state(room)

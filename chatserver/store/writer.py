@@ -1,0 +1,210 @@
+"""Write batches of publications, each batch in one transaction.
+
+A statement lets go of the interpreter's lock and has to win it back from a busy event loop; so a
+batch is few statements with many rows each, not many statements.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeVar
+
+from chatserver.errors import ActionError
+from chatserver.positions import Position
+from chatserver.publications import Publication, Rules
+from chatserver.store import CONFLICT, Stored
+from chatserver.store.ledger import Ledger, Room
+from chatserver.store.retention import Retention
+
+log = logging.getLogger("chatserver.store")
+
+T = TypeVar("T")
+
+Outcome = Stored | ActionError
+Row = tuple[int, int, str, str | None, bytes | None, str, int | None, str, bytes]
+Receipt = tuple[int, str, bytes | None]
+"""What a `cid` was used for: offset, timestamp, digest."""
+
+SIZES: Final = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
+"""Rows of the prepared statements; a batch is cut into these."""
+
+_COLUMNS: Final = "room, offset, user, cid, digest, timestamp, target, kind, body"
+# A statement that may fail halfway keeps a journal of its own, unless failing ends the transaction.
+_INSERT: Final = {
+    size: f"INSERT OR ROLLBACK INTO publication ({_COLUMNS}) VALUES "  # noqa: S608 - constants
+    + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size)
+    for size in SIZES
+}
+_FIND: Final = {
+    size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - constants
+    + ", ".join(["(?, ?, ?)"] * size)
+    + ") SELECT p.room, p.user, p.cid, p.offset, p.timestamp, p.digest FROM asked"
+    " CROSS JOIN publication p ON p.room = asked.room AND p.user = asked.user"
+    " AND p.cid = asked.cid"
+    for size in SIZES
+}
+
+
+class Writer:
+    """Own the connection that writes; used by one thread only.
+
+    Args:
+        connection: The file, opened for writing.
+        rules: Tells how each room is kept.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, rules: Rules) -> None:
+        self._connection = connection
+        self._ledger = Ledger(connection, rules)
+        self._retention = Retention(connection, rules)
+        self._relaxed = False
+        self._scrub = False
+
+    def write(self, batch: Sequence[Publication]) -> list[Outcome]:
+        """Commit a batch; all of it or nothing. Return one outcome for each, in order.
+
+        Raises:
+            sqlite3.Error: Nothing of it may be acknowledged.
+        """
+        try:
+            self._synchronous(relaxed=all(self._ledger.is_relaxed(each.room) for each in batch))
+            self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = self._append(batch)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+        self._ledger.shrink()
+        return outcomes
+
+    def sweep(self, now: float) -> bool:
+        """Remove some of what is too old; return whether there may be more.
+
+        Args:
+            now: Unix time in seconds.
+        """
+        try:
+            self._synchronous(relaxed=False)
+            self._connection.execute("BEGIN IMMEDIATE")
+            more = self._retention.sweep(now)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+        # The floors of rooms may have changed.
+        self._ledger.forget()
+        if self._scrub:
+            # What was erased is still in the log; a reader in the way puts this off.
+            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._scrub = bool(busy)
+        return more
+
+    def _undo(self) -> None:
+        self._ledger.forget()
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                log.error("the transaction could not be rolled back: %s", error)
+
+    def _synchronous(self, *, relaxed: bool) -> None:
+        if relaxed is not self._relaxed:
+            mode = "NORMAL" if relaxed else "FULL"
+            self._connection.execute(f"PRAGMA synchronous = {mode}")
+            self._relaxed = relaxed
+
+    def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+        rooms = self._rooms(batch)
+        receipts = self._receipts(batch, rooms)
+        outcomes: list[Outcome] = []
+        rows: list[Row] = []
+        for each in batch:
+            room = rooms[each.room]
+            user = each.user or ""
+            if each.cid is not None:
+                key = (room.number, user, each.cid)
+                receipt = receipts.get(key)
+                if receipt is not None:
+                    outcomes.append(_again(room, each, receipt))
+                    continue
+                receipts[key] = (room.top + 1, each.timestamp, each.digest)
+            offset = room.top = room.top + 1
+            rows.append(
+                (
+                    room.number,
+                    offset,
+                    user,
+                    each.cid,
+                    None if each.cid is None else each.digest,
+                    each.timestamp,
+                    each.target,
+                    each.kind,
+                    each.body,
+                )
+            )
+            outcomes.append(Stored(Position(room.epoch, offset), each.timestamp))
+        for part in cut(rows):
+            flat = [value for row in part for value in row]
+            self._connection.execute(_INSERT[len(part)], flat)
+        for each, outcome in zip(batch, outcomes, strict=True):
+            if each.erases and isinstance(outcome, Stored) and not outcome.duplicate:
+                self._erase(rooms[each.room], each.target, outcome.position.offset)
+        for room in rooms.values():
+            self._retention.trim(room)
+        return outcomes
+
+    def _erase(self, room: Room, target: int | None, eraser: int) -> None:
+        self._connection.execute(
+            "UPDATE publication SET body = NULL WHERE room = ? AND offset = ?",
+            (room.number, target),
+        )
+        self._connection.execute(
+            "UPDATE publication SET body = NULL WHERE room = ? AND target = ? AND offset < ?",
+            (room.number, target, eraser),
+        )
+        self._scrub = True
+
+    def _rooms(self, batch: Sequence[Publication]) -> dict[str, Room]:
+        rooms: dict[str, Room] = {}
+        for each in batch:
+            if each.room in rooms:
+                continue
+            room = self._ledger.find(each.room) or self._ledger.create(each.room)
+            if room.is_relaxed and not room.relaxed:
+                self._connection.execute("UPDATE room SET relaxed = 1 WHERE id = ?", (room.number,))
+                room.relaxed = True
+            rooms[each.room] = room
+        return rooms
+
+    def _receipts(
+        self, batch: Sequence[Publication], rooms: dict[str, Room]
+    ) -> dict[tuple[int, str, str], Receipt]:
+        asked = [
+            (rooms[each.room].number, each.user or "", each.cid)
+            for each in batch
+            if each.cid is not None
+        ]
+        found: dict[tuple[int, str, str], Receipt] = {}
+        for part in cut(asked):
+            flat = [value for key in part for value in key]
+            for number, user, cid, offset, timestamp, digest in self._connection.execute(
+                _FIND[len(part)], flat
+            ):
+                found[number, user, cid] = (offset, timestamp, digest)
+        return found
+
+
+def cut(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut rows into parts for which there are prepared statements."""
+    start = 0
+    for size in SIZES:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
+
+
+def _again(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
+    offset, timestamp, digest = receipt
+    if digest != publication.digest:
+        return CONFLICT
+    return Stored(Position(room.epoch, offset), timestamp, duplicate=True)

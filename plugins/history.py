@@ -1,0 +1,62 @@
+"""Let members read what was said in their rooms."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from chatserver import (
+    ActionError,
+    Context,
+    ErrorCode,
+    NoConfig,
+    Outcome,
+    Page,
+    Plugin,
+    Reply,
+    Right,
+    RoomState,
+    action,
+)
+
+from .recovery import MOST, Offset, fit
+
+
+class History(Struct, frozen=True):
+    """Ask for a part of a room's history, by default its newest messages."""
+
+    room: str | None = None
+    since: Offset | None = None
+    before: Offset | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = 50
+
+
+class HistoryPlugin(Plugin[NoConfig]):
+    """Offer `history`."""
+
+    @action("history")
+    async def history(self, ctx: Context, msg: History) -> Outcome:
+        """Read behind an offset, or before one; a page ends below the largest frame."""
+        room = ctx.require_room(msg.room, Right.READ)
+        if msg.since is not None and msg.before is not None:
+            raise ActionError(
+                ErrorCode.BAD_PAYLOAD, "Give either since or before, not both", field="$.before"
+            )
+        most = ctx.hub.config.limits.max_frame_out
+        limit, max_bytes = fit(msg.limit, most, most)
+        read = ctx.hub.history(
+            room, after=msg.since, before=msg.before, limit=limit, max_bytes=max_bytes
+        )
+        return read.then(lambda page: _reply(room, page))
+
+
+def _reply(room: str, page: Page | None) -> Reply:
+    page = page or Page(RoomState(), 1, [], more=False)
+    return Reply(
+        "history",
+        room=room,
+        messages=page.messages,
+        offset=page.state.top,
+        epoch=page.state.epoch,
+        oldest=page.state.oldest,
+        more=page.more,
+    )

@@ -1,0 +1,122 @@
+"""Bring a client to where a room's stream stands: what it missed, and no message twice."""
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from chatserver import ActionError, ErrorCode, Hub, Page, RoomState
+
+OVERHEAD: Final = 1024
+"""Bytes of an answer beside its messages."""
+
+EACH: Final = 64
+"""Bytes that a message takes in an answer beside its body."""
+
+TRIES: Final = 5
+"""Reads after which a room is too busy to be caught up with."""
+
+MOST: Final = 1000
+"""Messages that a client can ask for at once."""
+
+Offset = Annotated[int, Meta(ge=0, le=2**62)]
+
+Stream = tuple[RoomState | None, Page | None]
+"""Where a room stands, and what the client is given of it, if anything."""
+
+
+class Since(Struct, frozen=True):
+    """Name the last position a client has seen."""
+
+    offset: Offset
+    epoch: Annotated[str, Meta(max_length=64)] = ""
+
+
+def fit(limit: int, max_bytes: int, max_frame_out: int) -> tuple[int, int]:
+    """Bound a page, in messages and in bytes of bodies, so that its answer fits into a frame."""
+    left = max(2 * EACH, max_frame_out - OVERHEAD)
+    limit = min(limit, left // 2 // EACH)
+    return limit, min(max_bytes, left - limit * EACH)
+
+
+async def stream(hub: Hub, room: str, since: Since | None, last: int | None) -> dict[str, object]:
+    """Return what `joined` says of a room's stream at this moment.
+
+    Members are sent what follows on it, as long as the caller awaits nothing before it joins.
+
+    Args:
+        hub: Knows the room.
+        room: The room's name.
+        since: Up to where the client has seen the stream: it is given all of the rest, or nothing.
+        last: How many of the newest messages it wants, where it has seen nothing.
+
+    Raises:
+        ActionError: ``unavailable``.
+    """
+    if since is not None:
+        state, page = await _missed(hub, room, since)
+        fields: dict[str, object] = {"recovered": page is not None}
+    else:
+        state, page = await _newest(hub, room, last) if last else (await _state(hub, room), None)
+        fields = {}
+    if state is not None:
+        fields |= {"offset": state.top, "epoch": state.epoch}
+        if since is not None or last is not None:
+            fields["oldest"] = state.oldest
+            if page.more if page else state.oldest <= state.top:
+                fields["more"] = True
+    return {**fields, "messages": page.messages if page else []}
+
+
+async def _state(hub: Hub, room: str) -> RoomState | None:
+    for _ in range(TRIES):
+        state = hub.position(room)
+        if state.is_done:
+            return state.result()
+        await state
+    raise ActionError(
+        ErrorCode.UNAVAILABLE,
+        "The room's history cannot be had right now; try again",
+        retry_after=1,
+    )
+
+
+async def _missed(hub: Hub, room: str, since: Since) -> Stream:
+    limits = hub.config.limits
+    limit, max_bytes = fit(limits.recovery_limit, limits.recovery_bytes, limits.max_frame_out)
+    for _ in range(TRIES):
+        state = await _state(hub, room)
+        if state is None or not _within(state, since, limit):
+            return state, None
+        read = hub.history(room, after=since.offset, limit=limit, max_bytes=max_bytes)
+        if read.is_done:
+            page = read.result()
+            return state, None if page is None or page.more else page
+        page = await read
+        if page is None or page.more:
+            break
+    return await _state(hub, room), None
+
+
+async def _newest(hub: Hub, room: str, count: int) -> Stream:
+    limits = hub.config.limits
+    count, max_bytes = fit(count, limits.recovery_bytes, limits.max_frame_out)
+    for _ in range(TRIES):
+        read = hub.history(room, limit=count, max_bytes=max_bytes)
+        if read.is_done:
+            page = read.result()
+            return (None, None) if page is None else (page.state, page)
+        page = await read
+        if page is not None:
+            # Large messages make a page shorter; one that asks for more is never there at once.
+            count = min(count, max(1, len(page.publications)))
+    return await _state(hub, room), None
+
+
+def _within(state: RoomState, since: Since, limit: int) -> bool:
+    # Who joined before the first message knows no epoch, and has missed whatever there is.
+    known = since.epoch == state.epoch or (not since.epoch and since.offset == 0)
+    return (
+        known
+        and state.oldest - 1 <= since.offset <= state.top
+        and state.top - since.offset <= limit
+    )

@@ -1,0 +1,269 @@
+"""How the embedded broker keeps memory, store and deliveries in step."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from chatserver.broker.embedded import EmbeddedBroker
+from chatserver.broker.line import MOST
+from chatserver.broker.tail import Tails
+from chatserver.context import Published
+from chatserver.errors import ActionError
+from chatserver.holdback import HoldBack
+from chatserver.pending import Pending
+from chatserver.positions import Position
+from chatserver.publications import Durability, Keeping, Page, Publication
+from chatserver.store import Settle, Stored
+from chatserver.store.sqlite import SqliteStore
+from tests.core.stores import STAMP, publication
+
+
+class SlowStore(SqliteStore):
+    """Hold back the end of reads or the outcomes of appends, as a busy machine would."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.reads = 0
+        self.read_on = asyncio.Event()
+        self.read_on.set()
+        self.snapshots = asyncio.Event()
+        self.committed = asyncio.Event()
+        self.settle_on = True
+        self.unsettled: list[Callable[[], None]] = []
+
+    def append(self, publication: Publication, settle: Settle) -> None:
+        def hold(outcome: Stored | ActionError) -> None:
+            if self.settle_on:
+                settle(outcome)
+            else:
+                self.unsettled.append(lambda: settle(outcome))
+                self.committed.set()
+
+        super().append(publication, hold)
+
+    def settle_all(self) -> None:
+        self.settle_on = True
+        for settle in self.unsettled:
+            settle()
+
+    async def read(self, room: str, after: int, limit: int, max_bytes: int) -> Page:
+        self.reads += 1
+        page = await super().read(room, after, limit, max_bytes)
+        self.snapshots.set()
+        await self.read_on.wait()
+        return page
+
+    async def read_before(self, room: str, before: int | None, limit: int, max_bytes: int) -> Page:
+        self.reads += 1
+        page = await super().read_before(room, before, limit, max_bytes)
+        await self.read_on.wait()
+        return page
+
+
+class Stage:
+    """Have a broker over a slow store, and see what it delivers."""
+
+    def __init__(self, path: Path, tails: Tails | None = None) -> None:
+        self.store = SlowStore(path)
+        self.broker = EmbeddedBroker(self.store, tails=tails)
+        self.delivered: list[int] = []
+        self.on_deliver: Callable[[Publication, Position | None], None] | None = None
+
+    async def start(self) -> "Stage":
+        await self.broker.startup(self.deliver)
+        self.broker.subscribe("lobby")
+        return self
+
+    def deliver(self, publication: Publication, position: Position | None) -> None:
+        self.delivered.append(position.offset if position else 0)
+        if self.on_deliver is not None:
+            self.on_deliver(publication, position)
+
+    def publish(self, count: int) -> list[Pending[Published]]:
+        return [self.broker.publish(publication(body=b"%d" % n)) for n in range(1, count + 1)]
+
+    def history(self, after: int = 0) -> Pending[Page | None]:
+        return self.broker.history("lobby", after=after, limit=1000, max_bytes=2**20)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """Have a room with two publications that memory knows nothing of, as after a restart."""
+    before = await Stage(tmp_path / "chat.db").start()
+    for outcome in before.publish(2):
+        await outcome
+    await before.broker.cleanup()
+    stage = await Stage(tmp_path / "chat.db").start()
+    yield stage
+    await stage.broker.cleanup()
+
+
+async def whole(pending: Pending[Page | None]) -> Page:
+    async with asyncio.timeout(5):
+        page = await pending
+    assert page is not None
+    return page
+
+
+async def test_equal_reads_of_one_moment_are_one_and_later_ones_none(stage: Stage) -> None:
+    pages = await asyncio.gather(*[whole(stage.history()) for _ in range(100)])
+    assert stage.store.reads == 1
+    assert {page.last for page in pages} == {2}
+    later = stage.history(after=1)
+    assert later.is_done
+    assert (await whole(later)).first == 2
+    assert stage.store.reads == 1
+
+
+async def test_a_read_from_before_a_delivery_is_not_shared_with_who_asks_after(
+    stage: Stage,
+) -> None:
+    stage.store.read_on.clear()
+    early = stage.history()
+    await asyncio.wait_for(stage.store.snapshots.wait(), 5)
+    await stage.publish(1)[0]
+    late = stage.history()
+    stage.store.read_on.set()
+    assert (await whole(late)).last == 3
+    assert (await whole(early)).last in (2, 3)
+
+
+async def test_memory_does_not_know_more_than_was_delivered(stage: Stage) -> None:
+    stage.store.settle_on = False
+    outcome = stage.publish(1)[0]
+    await asyncio.wait_for(stage.store.committed.wait(), 5)
+    assert (await whole(stage.history())).state.top == 3
+    assert stage.delivered == []
+    for pending in (
+        stage.broker.position("lobby"),
+        stage.history(after=2).then(lambda page: page.state if page else None),
+    ):
+        assert not pending.is_done
+        await pending
+    stage.store.settle_all()
+    assert (await outcome).position == Position((await whole(stage.history())).state.epoch, 3)
+    assert stage.delivered == [3]
+
+
+async def test_what_is_published_stays_in_memory_for_short_recoveries(stage: Stage) -> None:
+    for outcome in stage.publish(50):
+        await outcome
+    await whole(stage.history(after=40))
+    reads = stage.store.reads
+    for after in range(2, 52):
+        page = stage.history(after=after)
+        assert page.is_done
+        assert (await whole(page)).first == after + 1
+    assert stage.store.reads == reads
+
+
+async def test_a_room_that_was_pushed_out_of_memory_is_read_again(tmp_path: Path) -> None:
+    stage = await Stage(tmp_path / "chat.db", Tails(most_bytes=2000)).start()
+    for outcome in stage.publish(3):
+        await outcome
+    await stage.broker.publish(publication("tea", b"x" * 5000))
+    page = await whole(stage.history())
+    assert (page.first, page.last) == (1, 3)
+    assert stage.store.reads == 1
+    await stage.broker.cleanup()
+
+
+async def test_a_join_during_a_burst_sees_each_publication_once(stage: Stage) -> None:
+    hold: HoldBack[int] = HoldBack(most=400)
+    live: list[int] = []
+    joined = False
+
+    def receive(publication: Publication, position: Position | None) -> None:
+        assert position is not None
+        if joined:
+            live.append(position.offset)
+        else:
+            hold.hold(position.offset, 20, position.offset)
+
+    stage.on_deliver = receive
+    outcomes = stage.publish(300)
+    seen: list[int] = []
+    while True:
+        page = await whole(stage.history(after=len(seen)))
+        seen += [offset for offset, _ in page.numbered()]
+        released = hold.release(page.last)
+        if released is not None:
+            break
+    joined = True
+    seen += released
+    outcomes += stage.publish(50)
+    for outcome in outcomes:
+        await outcome
+    assert seen + live == list(range(1, 353))
+
+
+async def test_nothing_overtakes_in_a_room_and_other_rooms_do_not_wait(stage: Stage) -> None:
+    stage.store.settle_on = False
+    outcome = stage.publish(1)[0]
+    stage.broker.publish(Publication("lobby", b"{}", STAMP, stored=False))
+    stage.broker.publish(Publication("tea", b"{}", STAMP, stored=False))
+    assert stage.delivered == []
+    stage.broker.subscribe("tea")
+    stage.broker.publish(Publication("tea", b"{}", STAMP, stored=False))
+    assert stage.delivered == [0]
+    await asyncio.wait_for(stage.store.committed.wait(), 5)
+    stage.store.settle_all()
+    await outcome
+    assert stage.delivered == [0, 3, 0]
+
+
+async def test_what_waits_behind_a_stuck_store_is_bounded(stage: Stage) -> None:
+    stage.store.settle_on = False
+    outcome = stage.publish(1)[0]
+    for _ in range(MOST + 5):
+        stage.broker.publish(publication_passing(ephemeral=True))
+    assert stage.delivered == []
+    stage.broker.publish(publication_passing(ephemeral=False))
+    assert stage.delivered == [0]
+    await asyncio.wait_for(stage.store.committed.wait(), 5)
+    stage.store.settle_all()
+    await outcome
+    assert stage.delivered == [0, 3] + [0] * MOST
+
+
+def publication_passing(*, ephemeral: bool) -> Publication:
+    return Publication("lobby", b"{}", STAMP, ephemeral=ephemeral, stored=False)
+
+
+async def test_a_refusal_nobody_asks_for_is_not_reported_as_forgotten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = EmbeddedBroker(SqliteStore(tmp_path / "chat.db", most=1))
+    delivered: list[Publication] = []
+    await broker.startup(lambda publication, position: delivered.append(publication))
+    broker.subscribe("lobby")
+    first, refused = broker.publish(publication()), broker.publish(publication())
+    assert refused.is_done
+    with pytest.raises(ActionError) as caught:
+        refused.result()
+    assert caught.value.code == "unavailable"
+    del refused, caught
+    await first
+    assert len(delivered) == 1
+    await broker.cleanup()
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
+
+
+async def test_rooms_are_kept_as_their_rules_say(tmp_path: Path) -> None:
+    def rules(room: str) -> Keeping:
+        return Keeping(Durability(room))
+
+    kinds = ["full", "relaxed", "memory", "none"]
+    broker = EmbeddedBroker(SqliteStore(tmp_path / "chat.db"), rules)
+    await broker.startup(lambda publication, position: None)
+    positions = [(await broker.publish(publication(kind))).position for kind in kinds]
+    assert [place and place.offset for place in positions] == [1, 1, 1, None]
+    await broker.cleanup()
+    again = EmbeddedBroker(SqliteStore(tmp_path / "chat.db"), rules)
+    await again.startup(lambda publication, position: None)
+    tops = [state and state.top for state in [await again.position(kind) for kind in kinds]]
+    assert tops == [1, 1, 0, None]
+    await again.cleanup()

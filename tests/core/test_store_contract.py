@@ -1,0 +1,243 @@
+"""What every store promises; each implementation runs the same tests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from chatserver.errors import ActionError
+from chatserver.positions import Position
+from chatserver.publications import Keeping, Publication, RoomState
+from chatserver.store import Store, Stored
+from chatserver.store.memory import MemoryStore
+from chatserver.store.sqlite import SqliteStore
+from tests.core.stores import FAR, STAMP, add, append, bodies, publication
+
+STORES: dict[type[Store], Callable[[Path], Store]] = {
+    MemoryStore: lambda folder: MemoryStore(),
+    SqliteStore: lambda folder: SqliteStore(folder / "chat.db"),
+}
+
+
+def rules(room: str) -> Keeping:
+    return Keeping(length=100) if room == "short" else Keeping()
+
+
+@pytest.fixture(params=STORES, ids=lambda kind: kind.__name__)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    kind: type[Store] = request.param
+    store = STORES[kind](tmp_path)
+    await store.startup(rules)
+    yield store
+    await store.cleanup()
+
+
+def numbered(count: int, room: str = "lobby") -> list[Publication]:
+    return [publication(room, b'{"n":%d}' % number) for number in range(1, count + 1)]
+
+
+async def test_offsets_are_contiguous_and_in_the_order_of_the_calls(store: Store) -> None:
+    stored = await add(store, *numbered(500))
+    assert [each.position.offset for each in stored] == list(range(1, 501))
+    assert len({each.position.epoch for each in stored}) == 1
+    assert await bodies(store) == [b'{"n":%d}' % number for number in range(1, 501)]
+
+
+async def test_outcomes_come_in_the_order_of_the_calls(store: Store) -> None:
+    seen: list[int] = []
+    done = asyncio.Event()
+
+    def settle(number: int) -> None:
+        seen.append(number)
+        if len(seen) == 300:
+            done.set()
+
+    for number in range(300):
+        room = f"room{number % 7}"
+        store.append(publication(room), lambda _, number=number: settle(number))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+    async with asyncio.timeout(10):
+        await done.wait()
+    assert seen == list(range(300))
+
+
+async def test_rooms_have_their_own_numbers_and_epochs(store: Store) -> None:
+    stored = await add(store, *numbered(2, "a"), *numbered(2, "b"), *numbered(1, "A"))
+    assert [each.position.offset for each in stored] == [1, 2, 1, 2, 1]
+    assert len({each.position.epoch for each in stored}) == 3
+
+
+async def test_what_was_stored_is_read_whole(store: Store) -> None:
+    sent = Publication(
+        "räum", '{"text":"grüße"}'.encode(), STAMP, "ann", "c1", kind="edit", target=7
+    )
+    alone = publication("räum", user=None)
+    await add(store, sent, alone)
+    page = await store.read("räum", 0, FAR, FAR)
+    assert page.publications == [sent, alone]
+    assert dict(page.numbered()) == {1: sent, 2: alone}
+
+
+async def test_the_same_cid_is_one_publication(store: Store) -> None:
+    first = publication(cid="c1", digest=b"d")
+    retry = publication(cid="c1", digest=b"d", timestamp="2026-11-22T10:50:00.000Z")
+    stored, in_batch = await add(store, first, retry)
+    (later,) = await add(store, retry)
+    assert stored.duplicate is False
+    assert in_batch == later == Stored(stored.position, STAMP, duplicate=True)
+    (next_one,) = await add(store, publication(cid="c2"))
+    assert next_one.position == Position(stored.position.epoch, 2)
+
+
+async def test_the_same_cid_for_something_else_is_a_conflict(store: Store) -> None:
+    first = append(store, publication(cid="c1", digest=b"d"))
+    others = [append(store, publication(cid="c1", digest=b"e"))]
+    await first
+    others.append(append(store, publication(cid="c1", digest=b"e")))
+    for other in others:
+        with pytest.raises(ActionError) as caught:
+            await other
+        assert caught.value.code == "conflict"
+    assert len(await bodies(store)) == 1
+
+
+async def test_a_cid_belongs_to_its_user_and_room(store: Store) -> None:
+    stored = await add(
+        store,
+        publication(cid="c1"),
+        publication(cid="c1", user="bob"),
+        publication(cid="c1", user=None),
+        publication("tea", cid="c1"),
+    )
+    assert not any(each.duplicate for each in stored)
+    (again,) = await add(store, publication(cid="c1", user=None))
+    assert again.duplicate
+
+
+async def test_reading_forwards_goes_on_where_the_page_ended(store: Store) -> None:
+    await add(store, *numbered(25))
+    after, seen = 0, []
+    while True:
+        page = await store.read("lobby", after, 10, FAR)
+        assert page.first == after + 1
+        seen += page.publications
+        after = page.last
+        if not page.more:
+            break
+    assert seen == numbered(25)
+    end = await store.read("lobby", 25, 10, FAR)
+    assert (end.publications, end.more, end.first) == ([], False, 26)
+
+
+async def test_reading_backwards_goes_on_where_the_page_began(store: Store) -> None:
+    await add(store, *numbered(25))
+    before: int | None = None
+    seen: list[Publication] = []
+    while True:
+        page = await store.read_before("lobby", before, 10, FAR)
+        seen = page.publications + seen
+        before = page.first
+        if not page.more:
+            break
+    assert seen == numbered(25)
+    assert before == 1
+    newest = await store.read_before("lobby", None, 3, FAR)
+    assert (newest.first, newest.last) == (23, 25)
+
+
+async def test_a_page_ends_before_it_becomes_too_large_but_holds_one(store: Store) -> None:
+    await add(store, *[publication(body=b"x" * 1000) for _ in range(10)])
+    forwards = await store.read("lobby", 0, FAR, 3500)
+    assert (forwards.first, forwards.last, forwards.more) == (1, 3, True)
+    backwards = await store.read_before("lobby", None, FAR, 3500)
+    assert (backwards.first, backwards.last, backwards.more) == (8, 10, True)
+    single = await store.read("lobby", 4, FAR, 10)
+    assert (single.first, single.last, single.more) == (5, 5, True)
+
+
+async def test_a_room_nobody_wrote_to_is_empty(store: Store) -> None:
+    assert await store.state("nowhere") == RoomState("", 0, 1)
+    for page in (
+        await store.read("nowhere", 0, 10, FAR),
+        await store.read("nowhere", 5, 10, FAR),
+        await store.read_before("nowhere", None, 10, FAR),
+        await store.read_before("nowhere", 3, 10, FAR),
+    ):
+        assert (page.state, page.publications, page.more) == (RoomState(), [], False)
+
+
+async def test_a_room_keeps_its_length_and_not_much_more(store: Store) -> None:
+    for part in range(20):
+        stored = await add(store, *numbered(23, "short"))
+        top = 23 * (part + 1)
+        assert stored[-1].position.offset == top
+        state = await store.state("short")
+        assert state.top == top
+        kept = top - state.oldest + 1
+        assert min(top, 100) <= kept <= 100 + 39
+        page = await store.read("short", 0, FAR, FAR)
+        assert (page.first, page.last) == (state.oldest, top)
+
+
+async def test_a_cid_outlives_the_length_of_its_room(store: Store) -> None:
+    (first,) = await add(store, publication("short", cid="c1", digest=b"d"))
+    await add(store, *numbered(400, "short"))
+    assert (await store.state("short")).oldest > 1
+    (again,) = await add(store, publication("short", cid="c1", digest=b"d"))
+    assert again == Stored(first.position, STAMP, duplicate=True)
+    with pytest.raises(ActionError, match="cid"):
+        await add(store, publication("short", cid="c1", digest=b"e"))
+    page = await store.read("short", 0, 1, FAR)
+    assert page.first == (await store.state("short")).oldest
+
+
+def change(body: bytes, target: int, *, erases: bool = False) -> Publication:
+    return Publication("lobby", body, STAMP, "ann", kind="edit", target=target, erases=erases)
+
+
+async def test_erasing_empties_a_publication_and_what_changed_it(store: Store) -> None:
+    await add(store, publication(body=b"first", cid="c1", digest=b"d"), publication(body=b"second"))
+    await add(store, change(b"edit of first", 1), change(b"edit of second", 2))
+    await add(store, publication(body=b"last"), change(b"delete", 1, erases=True))
+    assert await bodies(store) == [b"", b"second", b"", b"edit of second", b"last", b"delete"]
+    (again,) = await add(store, publication(body=b"first", cid="c1", digest=b"d"))
+    assert (again.duplicate, again.position.offset) == (True, 1)
+    assert (await bodies(store))[0] == b""
+
+
+async def test_erasing_reaches_what_came_before_it_in_one_batch(store: Store) -> None:
+    await add(
+        store,
+        publication(body=b"first"),
+        change(b"edit", 1),
+        change(b"delete", 1, erases=True),
+        change(b"late", 1),
+    )
+    assert await bodies(store) == [b"", b"", b"delete", b"late"]
+
+
+async def test_erasing_what_is_not_there_changes_nothing(store: Store) -> None:
+    await add(store, publication("tea", b"tea"), publication(body=b"first"))
+    await add(store, change(b"delete", 99, erases=True))
+    assert await bodies(store) == [b"first", b"delete"]
+    assert await bodies(store, "tea") == [b"tea"]
+
+
+async def test_ending_settles_what_is_queued(tmp_path: Path) -> None:
+    for make in STORES.values():
+        store = make(tmp_path)
+        await store.startup(rules)
+        outcomes = [append(store, each) for each in numbered(50)]
+        async with asyncio.timeout(10):
+            await store.cleanup()
+        assert [(await each).position.offset for each in outcomes] == list(range(1, 51))
+
+
+async def test_after_the_end_nothing_is_taken(tmp_path: Path) -> None:
+    for make in STORES.values():
+        store = make(tmp_path)
+        await store.startup(rules)
+        await store.cleanup()
+        with pytest.raises(ActionError) as caught:
+            store.append(publication(), lambda _: None)
+        assert caught.value.code == "unavailable"

@@ -1,0 +1,222 @@
+"""What a store does when the disk, another program or its own code lets it down."""
+
+import asyncio
+import resource
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatserver.errors import ActionError
+from chatserver.publications import Publication, keep_all
+from chatserver.store import Stored
+from chatserver.store.sqlite import SqliteStore
+from chatserver.store.writer import Outcome, Writer
+from tests.core.stores import FAR, add, append, bodies, opened, publication
+
+BIG = b"x" * 10_000
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+async def fill(store: SqliteStore) -> list[tuple[int, bytes]]:
+    """Append until one is refused; return offsets and bodies of what was acknowledged."""
+    acknowledged: list[tuple[int, bytes]] = []
+    for number in range(10_000):
+        body = b"%d " % number + BIG
+        (outcome,) = await asyncio.gather(
+            append(store, publication(body=body)), return_exceptions=True
+        )
+        if isinstance(outcome, ActionError):
+            assert outcome.code == "unavailable"
+            assert outcome.retry_after
+            return acknowledged
+        assert isinstance(outcome, Stored)
+        acknowledged.append((outcome.position.offset, body))
+    raise AssertionError("the disk is not full")
+
+
+async def everything(store: SqliteStore) -> list[tuple[int, bytes]]:
+    page = await store.read("lobby", 0, FAR, 2**30)
+    return [(offset, each.body) for offset, each in page.numbered()]
+
+
+async def test_a_full_disk_refuses_and_takes_messages_again_when_there_is_space(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 600_000)
+    async with opened(small_disk / "chat.db") as store:
+        acknowledged = await fill(store)
+        assert acknowledged
+        with pytest.raises(ActionError):
+            await add(store, publication(body=BIG))
+        assert [each.levelname for each in caplog.records] == ["ERROR"]
+        assert "no space left" in caplog.text
+        assert store.failure is None
+        assert await everything(store) == acknowledged
+        ballast.unlink()
+        (stored,) = await add(store, publication(body=b"again"))
+        acknowledged.append((stored.position.offset, b"again"))
+        assert "messages are stored again" in caplog.text
+    async with opened(small_disk / "chat.db") as store:
+        assert await everything(store) == acknowledged
+        assert [offset for offset, _ in acknowledged] == list(range(1, len(acknowledged) + 1))
+
+
+async def test_a_file_that_may_not_grow_is_a_full_disk(tmp_path: Path) -> None:
+    async with opened(tmp_path / "chat.db") as store:
+        await add(store, publication())
+        limit = store_connection(store)
+        limit.execute("PRAGMA max_page_count = 100")
+        acknowledged = await fill(store)
+        limit.execute("PRAGMA max_page_count = 1000")
+        await add(store, publication(body=b"again"))
+        assert len(await bodies(store)) == len(acknowledged) + 2
+
+
+def store_connection(store: SqliteStore) -> sqlite3.Connection:
+    """Return the writer's connection, to set limits on it."""
+    return store._committer._connection
+
+
+async def test_a_failing_disk_ends_storing_until_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "chat.db"
+    async with opened(path) as store:
+        stored = await add(store, *[publication(body=b"%d" % number) for number in range(10)])
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        wal = path.with_name("chat.db-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (wal + 5000, hard))
+        try:
+            outcomes = [append(store, publication(room, BIG)) for room in ("a", "b")]
+            for outcome in outcomes:
+                with pytest.raises(ActionError) as caught:
+                    await outcome
+                assert caught.value.code == "unavailable"
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert [each.levelname for each in caplog.records] == ["CRITICAL"]
+        assert store.failure is not None
+        assert "STORING HAS FAILED" in store.failure
+        with pytest.raises(ActionError, match="no longer store"):
+            append(store, publication())
+        assert len(await bodies(store)) == 10, "reading goes on"
+    caplog.clear()
+    async with opened(path) as store:
+        assert "was not closed" in caplog.text
+        assert len(await bodies(store)) == 10
+        (later,) = await add(store, publication())
+        assert later.position.epoch == stored[0].position.epoch
+        assert later.position.offset == 11
+
+
+async def test_while_another_program_has_the_file_messages_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    async with opened(path) as store:
+        await add(store, publication())
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ActionError) as caught:
+            await add(store, publication())
+        assert caught.value.code == "unavailable"
+        other.execute("ROLLBACK")
+        other.close()
+        (stored,) = await add(store, publication())
+        assert stored.position.offset == 2
+
+
+async def test_what_is_queued_behind_a_failure_for_the_same_room_fails_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(writer: Writer, batch: object) -> list[Outcome]:
+        entered.set()
+        assert go_on.wait(10)
+        monkeypatch.undo()
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    entered, go_on = threading.Event(), threading.Event()
+    async with opened(tmp_path / "chat.db") as store:
+        monkeypatch.setattr(Writer, "write", failing)
+        first = append(store, publication(body=b"first"))
+        assert await asyncio.to_thread(entered.wait, 10)
+        behind = append(store, publication(body=b"behind"))
+        elsewhere = append(store, publication("tea"))
+        go_on.set()
+        for refused in (first, behind):
+            with pytest.raises(ActionError) as caught:
+                await refused
+            assert caught.value.code == "unavailable"
+        assert (await elsewhere).position.offset == 1
+        assert await bodies(store) == []
+        (again,) = await add(store, publication(body=b"first"))
+        assert again.position.offset == 1
+
+
+async def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
+    for bounds in ({"most": 5}, {"most_bytes": 500}):
+        store = SqliteStore(tmp_path / f"{next(iter(bounds))}.db", **bounds)
+        await store.startup(keep_all)
+        taken = [append(store, publication(body=b"x" * 100)) for _ in range(5)]
+        with pytest.raises(ActionError) as caught:
+            append(store, publication(body=b"x" * 100))
+        assert caught.value.code == "unavailable"
+        assert caught.value.retry_after
+        assert [(await each).position.offset for each in taken] == [1, 2, 3, 4, 5]
+        (later,) = await add(store, publication(body=b"x" * 100))
+        assert later.position.offset == 6
+        await store.cleanup()
+
+
+async def test_a_fault_in_the_writer_fails_its_batch_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    append_rows = Writer._append
+
+    def faulty(writer: Writer, batch: list[Publication]) -> list[Outcome]:
+        outcomes = append_rows(writer, batch)
+        if any(each.body == b"cursed" for each in batch):
+            raise RuntimeError("a fault in the writer")
+        return outcomes
+
+    monkeypatch.setattr(Writer, "_append", faulty)
+    async with opened(tmp_path / "chat.db") as store:
+        await add(store, publication())
+        with pytest.raises(ActionError) as caught:
+            await add(store, publication(body=b"cursed", cid="c"))
+        assert caught.value.code == "internal_error"
+        assert "a fault in the writer" in caplog.text
+        (stored,) = await add(store, publication(cid="c"))
+        assert stored == Stored(stored.position, stored.timestamp)
+        assert stored.position.offset == 2
+
+
+async def test_a_receiver_that_fails_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(outcome: object) -> None:
+        raise RuntimeError("cannot take it")
+
+    async with opened(tmp_path / "chat.db") as store:
+        store.append(publication(), broken)
+        (stored,) = await add(store, publication())
+        assert stored.position.offset == 2
+    assert "could not be handed on" in caplog.text

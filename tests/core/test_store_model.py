@@ -1,0 +1,202 @@
+"""Whatever is appended, trimmed and restarted, the file agrees with a simple model."""
+
+import sqlite3
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from chatserver.errors import ActionError
+from chatserver.publications import Keeping, Publication
+from chatserver.store import CID_LIFE, Stored, slack
+from chatserver.store.schema import close_file, open_file
+from chatserver.store.writer import Writer
+
+LENGTH = 20
+AGE = 3600.0
+ROOMS = ["for ever", "short", "brief", "both"]
+USERS = ["ann", "bob", None]
+CIDS = [None, "c1", "c2", "c3", "c4"]
+DIGESTS = [b"a", b"b"]
+DAY = float(CID_LIFE)
+
+Sent = tuple[str, str | None, str | None, bytes]
+
+
+def rules(room: str) -> Keeping:
+    return {
+        "for ever": Keeping(),
+        "short": Keeping(length=LENGTH),
+        "brief": Keeping(age=AGE),
+        "both": Keeping(length=LENGTH, age=AGE),
+    }[room]
+
+
+def stamp(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Keep every publication ever acknowledged, and who used which cid when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "chat.db"
+        self.now = 1_800_000_000.0
+        self.counter = 0
+        self.log: dict[str, list[tuple[float, bytes]]] = {room: [] for room in ROOMS}
+        self.epochs: dict[str, str] = {}
+        self.cids: dict[tuple[str, str, str], tuple[float, int, bytes]] = {}
+        self.seen_oldest = dict.fromkeys(ROOMS, 1)
+
+    @initialize()
+    def start(self) -> None:
+        self.connection = open_file(self.path, 1)
+        self.writer = Writer(self.connection, rules)
+
+    def teardown(self) -> None:
+        self.connection.close()
+        self.folder.cleanup()
+
+    @rule(
+        batch=st.lists(
+            st.tuples(
+                st.sampled_from(ROOMS),
+                st.sampled_from(USERS),
+                st.sampled_from(CIDS),
+                st.sampled_from(DIGESTS),
+            ),
+            max_size=60,
+        )
+    )
+    def append(self, batch: list[Sent]) -> None:
+        publications = []
+        for room, user, cid, digest in batch:
+            self.counter += 1
+            publications.append(
+                Publication(room, b"%d" % self.counter, stamp(self.now), user, cid, digest=digest)
+            )
+        outcomes = self.writer.write(publications)
+        assert len(outcomes) == len(publications)
+        for sent, outcome in zip(publications, outcomes, strict=True):
+            self.check(sent, outcome)
+
+    def check(self, sent: Publication, outcome: Stored | ActionError) -> None:
+        log = self.log[sent.room]
+        key = (sent.room, sent.user or "", sent.cid or "")
+        known = self.cids.get(key)
+        if known is not None:
+            time, offset, digest = known
+            forgotten = (
+                isinstance(outcome, Stored)
+                and not outcome.duplicate
+                and self.now - time > DAY
+                and offset < self.oldest(sent.room)
+            )
+            if not forgotten:
+                if digest != sent.digest:
+                    assert isinstance(outcome, ActionError)
+                    assert outcome.code == "conflict"
+                else:
+                    assert isinstance(outcome, Stored)
+                    assert outcome.duplicate
+                    assert outcome.position.offset == offset
+                    assert outcome.timestamp == stamp(time)
+                return
+        assert isinstance(outcome, Stored)
+        assert not outcome.duplicate
+        assert outcome.timestamp == sent.timestamp
+        assert outcome.position.offset == len(log) + 1
+        assert self.epochs.setdefault(sent.room, outcome.position.epoch) == outcome.position.epoch
+        log.append((self.now, sent.body))
+        if sent.cid is not None:
+            self.cids[key] = (self.now, len(log), sent.digest)
+
+    @rule(hours=st.sampled_from([0.5, 2, 30]))
+    def wait(self, hours: float) -> None:
+        self.now += hours * 3600
+
+    @rule()
+    def sweep(self) -> None:
+        while self.writer.sweep(self.now):
+            pass
+        for room, keeping in ((room, rules(room)) for room in ROOMS):
+            log, oldest = self.log[room], self.oldest(room)
+            if keeping.age is not None:
+                assert all(self.now - time <= keeping.age for time, _ in log[oldest - 1 :])
+            if keeping.length is not None:
+                assert len(log) - oldest + 1 <= keeping.length
+
+    @rule(clean=st.booleans())
+    def restart(self, clean: bool) -> None:
+        if clean:
+            close_file(self.connection)
+        else:
+            self.connection.close()
+        self.start()
+
+    @precondition(lambda self: any(self.log.values()))
+    @rule(room=st.sampled_from(ROOMS))
+    def fail_in_the_middle(self, room: str) -> None:
+        append = self.writer._append
+
+        def failing(batch: object) -> list[Stored | ActionError]:
+            append(batch)  # type: ignore[arg-type]  # handed on as it is
+            raise sqlite3.OperationalError("disk I/O error")
+
+        self.writer._append = failing  # type: ignore[method-assign]  # restored below
+        try:
+            self.writer.write([Publication(room, b"lost", stamp(self.now), "ann", "lost")])
+        except sqlite3.OperationalError:
+            pass
+        else:
+            raise AssertionError("the failure was swallowed")
+        finally:
+            self.writer._append = append  # type: ignore[method-assign]  # as it was
+
+    def oldest(self, room: str) -> int:
+        row = self.connection.execute("SELECT floor FROM room WHERE name = ?", (room,)).fetchone()
+        oldest: int = 1 if row is None else row[0]
+        return oldest
+
+    @invariant()
+    def the_file_has_what_the_model_has(self) -> None:
+        if not hasattr(self, "connection"):
+            return
+        for room in ROOMS:
+            oldest, log, keeping = self.oldest(room), self.log[room], rules(room)
+            assert oldest >= self.seen_oldest[room]
+            self.seen_oldest[room] = oldest
+            rows = self.connection.execute(
+                "SELECT p.offset, body FROM publication p"
+                " JOIN room r ON p.room = r.id WHERE name = ? AND kind IS NOT NULL"
+                " ORDER BY p.offset",
+                (room,),
+            ).fetchall()
+            assert rows == [
+                (offset, body) for offset, (_, body) in enumerate(log, 1) if offset >= oldest
+            ]
+            kept = len(rows)
+            if keeping.length is None and keeping.age is None:
+                assert oldest == 1
+            if keeping.length is not None:
+                assert kept < keeping.length + max(slack(keeping.length), 60)
+                if keeping.age is None:
+                    assert kept >= min(len(log), keeping.length)
+            if keeping.age is not None and keeping.length is None:
+                young = sum(self.now - time < keeping.age for time, _ in log)
+                assert kept >= young
+
+
+TestStoreAgainstModel = StoreMachine.TestCase
+TestStoreAgainstModel.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

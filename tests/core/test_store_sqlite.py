@@ -1,0 +1,245 @@
+"""What the SQLite store keeps over restarts, and what it forgets in time."""
+
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from chatserver.errors import ActionError
+from chatserver.positions import Position
+from chatserver.publications import Durability, Keeping, Publication, Rules, keep_all
+from chatserver.store import Stored
+from chatserver.store.schema import open_file
+from chatserver.store.writer import SIZES, Writer, cut
+from tests.core.stores import FAR, STAMP, add, bodies, opened, publication
+
+NOW = 1_800_000_000.0
+HOUR = 3600.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chat.db"
+
+
+def relaxed(room: str) -> Keeping:
+    return Keeping(Durability.RELAXED)
+
+
+def crashed(path: Path, folder: str) -> Path:
+    """Return a copy of the files as they are, as if the process had ended here."""
+    target = path.parent / folder
+    target.mkdir()
+    for each in path.parent.glob("chat.db*"):
+        shutil.copy(each, target / each.name)
+    return target / "chat.db"
+
+
+async def test_a_restart_goes_on_where_it_ended(path: Path) -> None:
+    async with opened(path) as store:
+        first = await add(store, publication(cid="a"), publication("tea"))
+    async with opened(path) as store:
+        again, second = await add(store, publication(cid="a"), publication())
+        assert again == Stored(first[0].position, STAMP, duplicate=True)
+        assert second.position == Position(first[0].position.epoch, 2)
+        assert (await store.state("tea")).epoch == first[1].position.epoch
+
+
+async def test_an_unclean_stop_keeps_the_epoch_of_what_was_synced(path: Path) -> None:
+    async with opened(path) as store:
+        (stored,) = await add(store, publication())
+        copy = crashed(path, "crashed")
+    async with opened(copy) as store:
+        assert (await store.state("lobby")).epoch == stored.position.epoch
+        assert len(await bodies(store)) == 1
+
+
+async def test_an_unclean_stop_ends_the_epoch_of_relaxed_rooms_once(path: Path) -> None:
+    def mixed(room: str) -> Keeping:
+        return relaxed(room) if room == "relaxed" else Keeping()
+
+    async with opened(path, mixed) as store:
+        loose, safe = await add(store, publication("relaxed"), publication("safe"))
+        copy = crashed(path, "crashed")
+    async with opened(copy, mixed) as store:
+        assert (await store.state("safe")).epoch == safe.position.epoch
+        changed = await store.state("relaxed")
+        assert changed.epoch != loose.position.epoch
+        (later,) = await add(store, publication("relaxed"))
+        assert later.position == Position(changed.epoch, 2)
+    async with opened(copy, mixed) as store:
+        assert (await store.state("relaxed")).epoch == changed.epoch
+        untouched = crashed(copy, "untouched")
+    async with opened(untouched, mixed) as store:
+        assert (await store.state("relaxed")).epoch == changed.epoch
+
+
+async def test_a_clean_stop_keeps_the_epoch_of_relaxed_rooms(path: Path) -> None:
+    async with opened(path, relaxed) as store:
+        (stored,) = await add(store, publication())
+    async with opened(path, relaxed) as store:
+        assert (await store.state("lobby")).epoch == stored.position.epoch
+
+
+def synchronous(connection: sqlite3.Connection) -> int:
+    level: int = connection.execute("PRAGMA synchronous").fetchone()[0]
+    return level
+
+
+def test_relaxed_rooms_do_not_wait_for_the_disk_once_the_file_knows_them(path: Path) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, lambda room: relaxed(room) if room == "fast" else Keeping())
+    levels = []
+    for rooms in (["fast"], ["fast"], ["fast", "safe"], ["fast", "fast"], ["safe"]):
+        writer.write([publication(room) for room in rooms])
+        levels.append(synchronous(connection))
+    connection.close()
+    normal, full = 1, 2
+    assert levels == [full, normal, full, normal, full]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 31, 128, 129, 300, 1001])
+def test_rows_are_cut_into_statements_without_loss(count: int) -> None:
+    rows = list(range(count))
+    parts = [list(part) for part in cut(rows)]
+    assert [row for part in parts for row in part] == rows
+    assert all(len(part) in SIZES for part in parts)
+
+
+# Forgetting
+
+
+def at(hours: float) -> str:
+    """Return the timestamp of so many hours before NOW."""
+
+    moment = datetime.fromtimestamp(NOW - hours * HOUR, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+async def swept(path: Path, rules: Rules, now: float = NOW) -> None:
+    """Sweep a file that nobody has open until there is nothing left to remove."""
+    connection = open_file(path, 1)
+    writer = Writer(connection, rules)
+    while writer.sweep(now):
+        pass
+    connection.execute("DELETE FROM running")
+    connection.close()
+
+
+async def fill(path: Path, rules: Rules, ages: list[float], room: str = "lobby") -> str:
+    async with opened(path, rules) as store:
+        stored = await add(
+            store,
+            *[
+                publication(room, b"%d" % number, timestamp=at(age), cid=f"c{number}")
+                for number, age in enumerate(ages, 1)
+            ],
+        )
+    return stored[0].position.epoch
+
+
+async def test_what_is_too_old_goes_and_its_offsets_are_not_given_again(path: Path) -> None:
+    def rules(room: str) -> Keeping:
+        return Keeping(age=10 * HOUR)
+
+    epoch = await fill(path, rules, [40, 30, 20, 9, 1])
+    await swept(path, rules)
+    async with opened(path, rules) as store:
+        page = await store.read("lobby", 0, FAR, FAR)
+        assert (page.first, [each.body for each in page.publications]) == (4, [b"4", b"5"])
+        assert page.state.oldest == 4
+    await swept(path, rules, NOW + 100 * HOUR)
+    async with opened(path, rules) as store:
+        state = await store.state("lobby")
+        assert (state.epoch, state.top, state.oldest) == (epoch, 5, 6)
+        (stored,) = await add(store, publication())
+        assert stored.position == Position(epoch, 6)
+
+
+async def test_a_cid_is_remembered_for_a_day_at_least_and_then_forgotten(path: Path) -> None:
+    def rules(room: str) -> Keeping:
+        return Keeping(age=1 * HOUR)
+
+    await fill(path, rules, [25, 23, 2])
+    await swept(path, rules)
+    async with opened(path, rules) as store:
+        assert await bodies(store) == []
+        young, old = await add(store, publication(cid="c2"), publication(cid="c1"))
+        assert (young.duplicate, young.position.offset) == (True, 2)
+        assert (old.duplicate, old.position.offset) == (False, 4)
+        with pytest.raises(ActionError, match="cid"):
+            await add(store, publication(cid="c3", digest=b"other"))
+
+
+async def test_a_cid_is_remembered_as_long_as_its_message(path: Path) -> None:
+    await fill(path, keep_all, [10_000, 5000])
+    await swept(path, keep_all)
+    async with opened(path) as store:
+        (again,) = await add(store, publication(cid="c1"))
+        assert (again.duplicate, again.position.offset) == (True, 1)
+
+
+async def test_rooms_that_are_kept_are_left_alone(path: Path) -> None:
+    def rules(room: str) -> Keeping:
+        return Keeping() if room == "kept" else Keeping(length=3, age=HOUR)
+
+    for room in ("kept", *[f"room{number}" for number in range(250)]):
+        async with opened(path, rules) as store:
+            await add(store, *[publication(room, timestamp=at(2)) for _ in range(2)])
+    await swept(path, rules)
+    async with opened(path, rules) as store:
+        assert (await store.state("kept")).oldest == 1
+        for room in ("room0", "room199", "room200", "room249"):
+            assert (await store.state(room)).oldest == 3
+
+
+async def test_a_shorter_length_is_applied_by_sweeping(path: Path) -> None:
+    await fill(path, keep_all, [1.0] * 5000)
+
+    def rules(room: str) -> Keeping:
+        return Keeping(length=10)
+
+    await swept(path, rules)
+    async with opened(path, rules) as store:
+        state = await store.state("lobby")
+        assert (state.oldest, state.top) == (4991, 5000)
+
+
+async def test_what_is_removed_is_not_left_in_the_file(path: Path) -> None:
+    def rules(room: str) -> Keeping:
+        return Keeping(age=HOUR)
+
+    async with opened(path, rules) as store:
+        secret = Publication("lobby", b"the secret word is xyzzy" * 20, at(30), "ann", "c")
+        await add(store, secret, publication(timestamp=at(0)))
+    assert b"xyzzy" in path.read_bytes()
+    await swept(path, rules)
+    assert b"xyzzy" not in path.read_bytes()
+
+
+def test_trimming_after_a_sweep_never_brings_anything_back(path: Path) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, lambda room: Keeping(length=20, age=HOUR))
+    writer.write([publication(timestamp=at(2)) for _ in range(30)])
+    while writer.sweep(NOW):
+        pass
+    writer.write([publication(timestamp=at(0)) for _ in range(10)])
+    floor, kept = connection.execute(
+        "SELECT floor, (SELECT count(*) FROM publication) FROM room"
+    ).fetchone()
+    connection.close()
+    assert (floor, kept) == (31, 10)
+
+
+async def test_what_is_erased_is_in_no_file_soon_after(path: Path) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, keep_all)
+    writer.write([publication(body=b"the secret word is xyzzy" * 100), publication()])
+    writer.write([Publication("lobby", b"{}", STAMP, "ann", target=1, erases=True)])
+    while writer.sweep(NOW):
+        pass
+    for file in path.parent.iterdir():
+        assert b"xyzzy" not in file.read_bytes(), file.name
+    connection.close()
