@@ -62,7 +62,13 @@ class RateLimitConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ip: Limit | None = Limit(rate=500, burst=1000)
     handshake: Limit | None = Limit(rate=10, burst=50)
     costs: dict[str, Annotated[float, Meta(ge=1, le=1e6)]] = field(
-        default_factory=lambda: {"join": 2.0, "register": 5.0, "list_rooms": 10.0, "members": 3.0}
+        default_factory=lambda: {
+            "join": 2.0,
+            "register": 5.0,
+            "list_rooms": 10.0,
+            "members": 3.0,
+            "history": 5.0,
+        }
     )
     max_buckets: Annotated[int, Meta(ge=1, le=10**8)] = 100_000
     max_strikes: Annotated[int, Meta(ge=0, le=10**9)] = 10

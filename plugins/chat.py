@@ -28,8 +28,8 @@ class ChatPlugin(Plugin[NoConfig]):
             fields["reply_to"] = msg.reply_to
         published = ctx.hub.publish(room, "message", fields, author=ctx.session, cid=msg.cid)
         if ctx.envelope.id is None:
-            # Without an id there is no acknowledgement, but there are errors.
-            return published.then(lambda _: None)
+            # Without an id there is no acknowledgement, but there can still be errors.
+            return None if published.is_done else published.then(lambda _: None)
         return published.then(lambda result: _sent(result, msg.cid))
 
 
