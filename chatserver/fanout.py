@@ -17,7 +17,7 @@ from chatserver.stats import Stats
 EARLY: Final = 256 * 1024
 """Pending bytes at which a room is flushed within the tick: bounds memory and one write's size."""
 
-LONGEST_REST: Final = 0.005
+LONGEST_REST: Final = 0.002
 """Seconds for which publications are held back at most."""
 
 SHORTEST_REST: Final = 0.001
@@ -31,7 +31,7 @@ class FanOut:
     """Flush the rooms that have something pending, once per tick.
 
     While much is written the flushes come in larger steps: after one that took long, publications
-    are held back for as long again, 5 ms at most, so that more of them share a write. The first
+    are held back for as long again, 2 ms at most, so that more of them share a write. The first
     publication after a pause goes out at once.
 
     Args:
