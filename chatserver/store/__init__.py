@@ -2,8 +2,8 @@
 
 A store numbers the publications of each room 1, 2, 3, … without holes, under an epoch that names
 the incarnation of the stream. An offset that was acknowledged means the same publication for ever:
-trimming and erasing never give it to another one. Implementations stand beside this file and are
-found through the entry-point group ``chatserver.stores``.
+trimming and erasing never give it to another one. Implementations stand beside this file; a broker
+is made with one.
 """
 
 from abc import ABC, abstractmethod

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatserver.sockets import SocketFile, make_room, open_tcp, unix_failure
+from tests.missing import missing
 
 ABSENT = "192.0.2.1"
 """An address for documentation (RFC 5737), which no machine has."""
@@ -56,7 +57,7 @@ class TestTcp:
         try:
             (opened,) = open_tcp(["::1"], 0, 10)
         except OSError:
-            pytest.skip("this machine has no IPv6")
+            missing("this machine has no IPv6")
         with closing(opened):
             assert opened.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 

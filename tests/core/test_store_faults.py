@@ -16,6 +16,7 @@ from chatserver.store import Stored
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Outcome, Writer
 from tests.core.stores import FAR, add, append, bodies, opened, publication
+from tests.missing import missing
 
 BIG = b"x" * 10_000
 
@@ -29,7 +30,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True
     )
     if mounted.returncode:
-        pytest.skip("file systems cannot be mounted here")
+        missing("file systems cannot be mounted here")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 

@@ -3,7 +3,6 @@
 Test modules take it in by `pytest_plugins`.
 """
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.e2e.people import ServerProcess, Servers, Visits
+from tests.missing import missing
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -19,10 +19,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 def require_chromium() -> None:
     if not CHROMIUM.exists():
-        reason = f"{CHROMIUM} is missing: install the system package chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"{CHROMIUM} is missing: install the system package chromium")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
