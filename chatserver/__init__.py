@@ -18,6 +18,7 @@ from chatserver.errors import (
     Refused,
 )
 from chatserver.extension import NoConfig, action
+from chatserver.history import History
 from chatserver.middleware import ConnectNext, MessageNext, Middleware
 from chatserver.names import clean_name
 from chatserver.pending import Pending
@@ -46,6 +47,7 @@ __all__ = [
     "ErrorCode",
     "Grant",
     "Handshake",
+    "History",
     "Hub",
     "Identity",
     "MessageNext",

@@ -10,9 +10,9 @@ from chatserver.addresses import Headers
 from chatserver.config import Config
 from chatserver.envelope import Envelope
 from chatserver.errors import ActionError, ErrorCode
+from chatserver.history import History
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Page, RoomState
 from chatserver.rights import Right
 from chatserver.session import Identity, Reply, Session, User
 
@@ -124,11 +124,13 @@ class Hub(Protocol):
         config: The configuration in force.
         data_dir: The folder for what has to outlive the process; it may not exist yet.
         draining: Whether the end has begun: all connections are about to be closed.
+        history: What the rooms keep.
     """
 
     config: Config
     data_dir: Path
     draining: bool
+    history: History
 
     def timestamp(self) -> str:
         """Return the time now as RFC 3339 with milliseconds."""
@@ -158,36 +160,6 @@ class Hub(Protocol):
         Raises:
             ValueError: A field is one that only the server sets (`RESERVED`).
             ActionError: ``too_large`` above `max_frame_out`.
-        """
-
-    def position(self, room: str) -> Pending[RoomState | None]:
-        """Return where a room's history stands; None where the room keeps none.
-
-        An outcome that is there at once agrees with what members have been sent so far: who joins
-        in the same breath gets what follows. One that comes later may be ahead of it; ask again.
-
-        The outcome raises `ActionError` (``unavailable``).
-        """
-
-    def history(
-        self,
-        room: str,
-        *,
-        after: int | None = None,
-        before: int | None = None,
-        limit: int,
-        max_bytes: int,
-    ) -> Pending[Page | None]:
-        """Read a room's history; None where the room keeps none. As for time, see `position`.
-
-        Args:
-            room: The room's name.
-            after: Read forwards from behind this offset, or from the oldest that is kept.
-            before: Read backwards from before this offset; the newest where neither is given.
-            limit: Publications to read at most.
-            max_bytes: Bytes of events at which the page ends; it holds one at least.
-
-        The outcome raises `ActionError` (``unavailable``).
         """
 
     def publish_to(self, user: str, event: str, /, **fields: object) -> int:
@@ -223,6 +195,9 @@ class Hub(Protocol):
 
     def rooms(self) -> Mapping[str, int]:
         """Return the rooms with members, and how many each has; costs a pass over all rooms."""
+
+    def allows(self, session: Session, right: Right, room: str) -> bool:
+        """Tell whether a session may do something in a room, member or not."""
 
     def user(self, id: str) -> User | None:
         """Return a connected user by id."""
@@ -312,5 +287,5 @@ class Context(Struct, frozen=True, eq=False):
         Raises:
             ActionError: ``forbidden``.
         """
-        if not self.session.identity.rights.allows(right, room):
+        if not self.hub.allows(self.session, right, room):
             raise ActionError(ErrorCode.FORBIDDEN, f"You may not {right} in that room")

@@ -15,10 +15,11 @@ from chatserver.envelope import encode_event
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
 from chatserver.fanout import FanOut, Schedule
 from chatserver.frames import text_frame
+from chatserver.history import History
 from chatserver.pending import Pending
 from chatserver.plugin import AnyPlugin, Plugin
 from chatserver.positions import Position
-from chatserver.publications import Page, RoomState, placed
+from chatserver.publications import placed
 from chatserver.rights import Right
 from chatserver.rooms import Room, RoomTable
 from chatserver.session import ANONYMOUS, Identity, Session, User
@@ -56,6 +57,7 @@ class LocalHub(Hub):
         self.users = Users(unique=config.chat.unique_names)
         self.table: RoomTable[Session] = RoomTable()
         self.draining = False
+        self.history: History = broker
         self._broker = broker
         self._everyone: Room[Session] = Room("")
         self._fan_out = FanOut(schedule, stats)
@@ -130,6 +132,10 @@ class LocalHub(Hub):
         most = self.config.server.max_connections_per_user
         if user is not None and len(user.sessions) >= most:
             raise Disconnect(CloseCode.CONNECTION_LIMIT, f"More than {most} connections")
+
+    def allows(self, session: Session, right: Right, room: str) -> bool:
+        """Tell whether a session may do something in a room; see `Hub.allows`."""
+        return session.identity.rights.allows(right, room)
 
     def user(self, id: str) -> User | None:
         """Return a connected user by id."""
@@ -265,24 +271,6 @@ class LocalHub(Hub):
             raise self._too_large()
         return self._broker.publish(
             Publication(room, body, timestamp, user, cid, ephemeral, stored, digest, event)
-        )
-
-    def position(self, room: str) -> Pending[RoomState | None]:
-        """Return where a room's history stands; see `Hub.position`."""
-        return self._broker.position(room)
-
-    def history(
-        self,
-        room: str,
-        *,
-        after: int | None = None,
-        before: int | None = None,
-        limit: int,
-        max_bytes: int,
-    ) -> Pending[Page | None]:
-        """Read a room's history; see `Hub.history`."""
-        return self._broker.history(
-            room, after=after, before=before, limit=limit, max_bytes=max_bytes
         )
 
     def publish_to(self, user: str, event: str, /, **fields: object) -> int:

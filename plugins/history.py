@@ -43,7 +43,7 @@ class HistoryPlugin(Plugin[NoConfig]):
             )
         most = ctx.hub.config.limits.max_frame_out
         limit, max_bytes = fit(msg.limit, most, most)
-        read = ctx.hub.history(
+        read = ctx.hub.history.publications(
             room, after=msg.since, before=msg.before, limit=limit, max_bytes=max_bytes
         )
         return read.then(lambda page: _reply(room, page))

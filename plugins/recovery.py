@@ -69,7 +69,7 @@ async def stream(hub: Hub, room: str, since: Since | None, last: int | None) -> 
 
 async def _state(hub: Hub, room: str) -> RoomState | None:
     for _ in range(TRIES):
-        state = hub.position(room)
+        state = hub.history.position(room)
         if state.is_done:
             return state.result()
         await state
@@ -87,7 +87,7 @@ async def _missed(hub: Hub, room: str, since: Since) -> Stream:
         state = await _state(hub, room)
         if state is None or not _within(state, since, limit):
             return state, None
-        read = hub.history(room, after=since.offset, limit=limit, max_bytes=max_bytes)
+        read = hub.history.publications(room, after=since.offset, limit=limit, max_bytes=max_bytes)
         if read.is_done:
             page = read.result()
             return state, None if page is None or page.more else page
@@ -101,7 +101,7 @@ async def _newest(hub: Hub, room: str, count: int) -> Stream:
     limits = hub.config.limits
     count, max_bytes = fit(count, limits.recovery_bytes, limits.max_frame_out)
     for _ in range(TRIES):
-        read = hub.history(room, limit=count, max_bytes=max_bytes)
+        read = hub.history.publications(room, limit=count, max_bytes=max_bytes)
         if read.is_done:
             page = read.result()
             return (None, None) if page is None else (page.state, page)

@@ -116,12 +116,11 @@ class RoomsPlugin(Plugin[NoConfig]):
     @action("list_rooms")
     async def list_rooms(self, ctx: Context, msg: ListRooms) -> Outcome:
         """List the rooms with members that the asker may join, by name."""
-        rights = ctx.session.identity.rights
         sizes = ctx.hub.rooms()
         page = Page(ctx.hub.config.limits.max_frame_out)
         rooms: dict[str, int] = {}
         for room in sorted(sizes):
-            if room > msg.after and rights.allows(Right.JOIN, room):
+            if room > msg.after and ctx.hub.allows(ctx.session, Right.JOIN, room):
                 if not page.takes(room):
                     return Reply("room_list", rooms=rooms, more=True, after=list(rooms)[-1])
                 rooms[room] = sizes[room]

@@ -6,16 +6,17 @@ comes back is a `Pending` that the connection settles in order. Implementations 
 file and are found through the entry-point group ``chatserver.brokers``.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from chatserver.config import Config
 from chatserver.context import Published
+from chatserver.history import History
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Page, Publication, RoomState
+from chatserver.publications import Publication
 
 __all__ = ["Broker", "Deliver", "Publication"]
 
@@ -24,7 +25,7 @@ Deliver = Callable[[Publication, Position | None], None]
 """Hand a publication to this process's members; called in the order of the room."""
 
 
-class Broker(ABC):
+class Broker(History):
     """Order, store and carry the publications of rooms."""
 
     @classmethod
@@ -66,35 +67,3 @@ class Broker(ABC):
     @abstractmethod
     def unsubscribe(self, room: str) -> None:
         """Stop delivering a room: its last member here is gone."""
-
-    @abstractmethod
-    def position(self, room: str) -> Pending[RoomState | None]:
-        """Return where a room stands; None where it keeps no history.
-
-        An outcome that is there at once agrees with what has been delivered so far. One that comes
-        later may be ahead of it: what is delivered then has to be compared (`HoldBack`).
-
-        The outcome raises `ActionError` (``unavailable``).
-        """
-
-    @abstractmethod
-    def history(
-        self,
-        room: str,
-        *,
-        after: int | None = None,
-        before: int | None = None,
-        limit: int,
-        max_bytes: int,
-    ) -> Pending[Page | None]:
-        """Read publications; None where the room keeps no history. As for time, see `position`.
-
-        Args:
-            room: The room's name.
-            after: Read forwards from behind this offset, or from the oldest that is kept.
-            before: Read backwards from before this offset; the newest where neither is given.
-            limit: Publications to read at most.
-            max_bytes: Bytes of bodies at which the page ends; it holds one publication at least.
-
-        The outcome raises `ActionError` (``unavailable``).
-        """

@@ -108,7 +108,7 @@ class EmbeddedBroker(Broker):
         page = self._read(store, room, (None, None, 1, 1))
         return Pending(page).then(lambda page: page.state)
 
-    def history(
+    def publications(
         self,
         room: str,
         *,

@@ -45,7 +45,7 @@ class MemoryBroker(Broker):
         """Say that the room keeps no history."""
         return Pending.done(None)
 
-    def history(
+    def publications(
         self,
         room: str,
         *,

@@ -203,7 +203,7 @@ async def read(
     bench: Bench, *, after: int | None = None, before: int | None = None, limit: int = 1000
 ) -> Page | None:
     async with asyncio.timeout(5):
-        return await bench.broker.history(
+        return await bench.broker.publications(
             "lobby", after=after, before=before, limit=limit, max_bytes=2**20
         )
 
@@ -284,7 +284,7 @@ async def test_a_position_known_at_once_agrees_with_what_was_delivered(bench: Be
         while not all(outcome.is_done for outcome in outcomes):
             for pending in (
                 bench.broker.position("lobby"),
-                bench.broker.history("lobby", limit=2, max_bytes=2**20).then(
+                bench.broker.publications("lobby", limit=2, max_bytes=2**20).then(
                     lambda page: page.state if page else None
                 ),
             ):

@@ -86,7 +86,7 @@ class Stage:
         return [self.broker.publish(publication(body=b"%d" % n)) for n in range(1, count + 1)]
 
     def history(self, after: int = 0) -> Pending[Page | None]:
-        return self.broker.history("lobby", after=after, limit=1000, max_bytes=2**20)
+        return self.broker.publications("lobby", after=after, limit=1000, max_bytes=2**20)
 
 
 @pytest.fixture

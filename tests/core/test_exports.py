@@ -18,7 +18,7 @@ PUBLIC = {
     *("Context", "Handshake", "Hub", "Outcome", "Published", "Pending"),
     *("Plugin", "Middleware", "ConnectNext", "MessageNext", "NoConfig", "action"),
     *("Identity", "Reply", "Session", "State", "StateKey", "User"),
-    *("Page", "Publication", "RoomState"),
+    *("History", "Page", "Publication", "RoomState"),
     *("EVERYWHERE", "Grant", "Right", "Rights", "clean_name"),
     *("CHAT", "Chat", "create_app", "setup", "__version__"),
 }
@@ -27,9 +27,9 @@ HOST_ONLY = {"CHAT", "Chat", "create_app", "setup"}
 
 PURE = [
     *("errors", "envelope", "frames", "names", "rooms", "bucket", "rights", "positions"),
-    *("addresses", "clock", "stats", "config", "session", "pending", "context", "extension"),
-    *("plugin", "middleware", "broker", "broker.memory", "fanout", "users", "hub", "pipeline"),
-    *("dispatch", "registry", "acknowledgements", "liveness", "logs"),
+    *("addresses", "clock", "stats", "config", "session", "pending", "history", "context"),
+    *("extension", "plugin", "middleware", "broker", "broker.memory", "fanout", "users", "hub"),
+    *("pipeline", "dispatch", "registry", "acknowledgements", "liveness", "logs"),
 ]
 """Modules that know nothing of aiohttp, as the contracts in setup.cfg have it."""
 

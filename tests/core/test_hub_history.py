@@ -45,7 +45,7 @@ async def test_a_message_is_delivered_with_the_offset_it_is_stored_under(place: 
         sent = await place.hub.publish("lobby", "message", {"text": text}, author=place.ann)
     place.crank.turn()
     assert [(event["text"], event["offset"]) for event in place.sink.events] == [("a", 1), ("b", 2)]
-    page = await place.broker.history("lobby", after=0, limit=10, max_bytes=10_000)
+    page = await place.broker.publications("lobby", after=0, limit=10, max_bytes=10_000)
     assert page is not None
     assert sent.position is not None
     assert (page.state.epoch, page.last) == (sent.position.epoch, sent.position.offset)
