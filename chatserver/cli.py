@@ -11,6 +11,7 @@ from typing import Final
 
 from chatserver import __version__
 from chatserver.app import CHAT, create_app
+from chatserver.commands import add_commands, run_command
 from chatserver.config.load import Settings
 from chatserver.errors import ConfigError
 from chatserver.extension import AnyExtension
@@ -18,6 +19,7 @@ from chatserver.logs import escape, set_up
 from chatserver.registry import configured_middlewares, configured_plugins, find
 from chatserver.server import Server, hosts
 from chatserver.tls import load as load_tls
+from chatserver.upkeep import UpkeepError
 
 OK: Final = 0
 FAILED: Final = 1
@@ -44,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load()
         if options.command == "plugins":
             return _list_extensions(settings)
+        if options.upkeep is not None:
+            run_command(settings, options)
+            return OK
         if options.check_config:
             return _check(settings)
         set_up(settings.config.log)
@@ -51,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"chatserver: {escape(str(error))}", file=sys.stderr)
         return BAD_CONFIG
+    except UpkeepError as error:
+        print(f"chatserver: {escape(str(error))}", file=sys.stderr)
+        return FAILED
     except OSError as error:
         reason = error if error.filename else error.strerror or error
         print(f"chatserver: {escape(str(reason))}", file=sys.stderr)
@@ -58,28 +66,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Options may stand before the command or behind it; who is silent behind it changes nothing.
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    _add_common(common)
+    serving = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    _add_serving(serving)
     parser = argparse.ArgumentParser(
         prog="python -m chatserver",
         description="A realtime chat and messaging server.",
         epilog="Every option of the file can also be given as an environment variable, such as"
-        " CHATSERVER_SERVER__PORT=9000.",
+        " CHATSERVER_SERVER__PORT=9000. `COMMAND --help` tells more.",
     )
-    parser.add_argument(
-        "command",
-        nargs="?",
-        choices=["serve", "plugins"],
-        default="serve",
-        help="serve (the default), or list the plugins and middlewares that are installed",
+    parser.set_defaults(upkeep=None)
+    _add_common(parser)
+    _add_serving(parser)
+    parser.add_argument("--version", action="version", version=f"chatserver {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    both = [common, serving]
+    commands.add_parser("serve", parents=both, help="serve, as without a command")
+    commands.add_parser(
+        "plugins", parents=both, help="list the plugins and middlewares that are installed"
     )
+    add_commands(commands, common)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file; see config.yaml")
+
+
+def _add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on instead of the file's")
     parser.add_argument("--port", type=int, help="port to listen on instead of the file's")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
     parser.add_argument(
         "--check-config", action="store_true", help="check everything without listening, and exit"
     )
-    parser.add_argument("--version", action="version", version=f"chatserver {__version__}")
-    return parser
 
 
 def _serve(settings: Settings, load: Callable[[], Settings]) -> int:

@@ -28,6 +28,11 @@ Wanted = tuple[int | None, int | None, int, int]
 """What is read of a room: after, before, limit, bytes."""
 
 
+def store_file(data_dir: Path) -> Path:
+    """Return the store's file in a data folder."""
+    return data_dir / FILE
+
+
 class EmbeddedBroker(Broker):
     """Store, then acknowledge, then deliver; each room in the order of the calls.
 
@@ -56,7 +61,7 @@ class EmbeddedBroker(Broker):
             room_most=max(ROOM_MOST, 2 * limits.recovery_limit),
             room_bytes=max(ROOM_BYTES, 2 * (limits.recovery_bytes + COST * limits.recovery_limit)),
         )
-        return cls(SqliteStore(data_dir / FILE), rules_of(config.rooms), tails)
+        return cls(SqliteStore(store_file(data_dir)), rules_of(config.rooms), tails)
 
     async def startup(self, deliver: Deliver) -> None:
         """Open the store; see `Store.startup` for what can be wrong with it."""

@@ -41,10 +41,15 @@ def code_of(error: sqlite3.Error) -> int:
     return code
 
 
+def describe(error: sqlite3.Error) -> str:
+    """Return an error with its name in SQLite, for the operator."""
+    return f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
+
+
 def judge(error: sqlite3.Error) -> Verdict:
     """Judge a failed transaction."""
     code = code_of(error)
-    detail = f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
+    detail = describe(error)
     if code in _FULL or code & 0xFF in _FULL:
         return Verdict(
             unavailable("The server has no space left to store messages; try again later", 5),

@@ -82,14 +82,14 @@ def open_file(path: Path, timeout: float) -> sqlite3.Connection:
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = connect(path, timeout)
-        _recognise(connection, path)
+        recognise(connection, path)
         _set_up(connection, path)
         _migrate(connection)
         _mark_running(connection, path)
     except (sqlite3.Error, OSError) as error:
         if connection is not None:
             connection.close()
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     except ConfigError:
         if connection is not None:
             connection.close()
@@ -107,6 +107,29 @@ def close_file(connection: sqlite3.Connection) -> None:
     connection.close()
 
 
+def recognise(connection: sqlite3.Connection, path: Path) -> bool:
+    """Check whose file it is; return False where it is empty and can become ours.
+
+    Raises:
+        ConfigError: It is another program's, or a newer version's.
+        sqlite3.Error: It is no database, or cannot be read.
+    """
+    application = _pragma(connection, "application_id")
+    if application != APPLICATION_ID:
+        if application or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise ConfigError(
+                f"{path} is a database of another program; choose another file for the store"
+            )
+        return False
+    version = _pragma(connection, "user_version")
+    if isinstance(version, int) and version > len(MIGRATIONS):
+        raise ConfigError(
+            f"{path} was written by a newer chatserver (schema {version}, this one knows"
+            f" {len(MIGRATIONS)}); install that version, or choose another file"
+        )
+    return True
+
+
 def new_epoch() -> str:
     """Return a name for a new incarnation of a stream."""
     return secrets.token_hex(6)
@@ -115,22 +138,6 @@ def new_epoch() -> str:
 def _pragma(connection: sqlite3.Connection, name: str) -> object:
     row = connection.execute(f"PRAGMA {name}").fetchone()
     return None if row is None else row[0]
-
-
-def _recognise(connection: sqlite3.Connection, path: Path) -> None:
-    application = _pragma(connection, "application_id")
-    if application != APPLICATION_ID:
-        if application or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise ConfigError(
-                f"{path} is a database of another program; choose another file for the store"
-            )
-        return
-    version = _pragma(connection, "user_version")
-    if isinstance(version, int) and version > len(MIGRATIONS):
-        raise ConfigError(
-            f"{path} was written by a newer chatserver (schema {version}, this one knows"
-            f" {len(MIGRATIONS)}); install that version, or choose another file"
-        )
 
 
 def _set_up(connection: sqlite3.Connection, path: Path) -> None:
@@ -184,7 +191,8 @@ def _damaged(path: Path, found: str) -> ConfigError:
     return ConfigError(f"{path} is damaged ({found}); restore it from a backup, or move it away")
 
 
-def _unusable(path: Path, error: sqlite3.Error | OSError) -> ConfigError:
+def unusable(path: Path, error: sqlite3.Error | OSError) -> ConfigError:
+    """Say why the file cannot be opened, and what to do."""
     if isinstance(error, OSError):
         return ConfigError(f"{path} cannot be opened: {error.strerror}")
     match code_of(error) & 0xFF:

@@ -1,0 +1,104 @@
+"""Open the store's file for a command."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from chatserver.errors import ConfigError
+from chatserver.store.failures import describe
+from chatserver.store.lock import Lock
+from chatserver.store.schema import close_file, connect, open_file, recognise, unusable
+from chatserver.upkeep import UpkeepError
+
+PATIENCE: Final = 10.0
+"""Seconds to wait for another program's lock on the database."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Have a connection that sees the file as it is now, also beside a running server.
+
+    Args:
+        path: The store's file.
+
+    Raises:
+        UpkeepError: There is none, or it cannot be read.
+        ConfigError: It is not ours, or of a newer version, or damaged.
+    """
+    _require(path)
+    connection = _opened(path)
+    try:
+        with failures(path):
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+@contextmanager
+def writing(path: Path, *, make: bool = False) -> Iterator[sqlite3.Connection]:
+    """Have the file to oneself, for one transaction or more; it is closed in order afterwards.
+
+    Args:
+        path: The store's file.
+        make: Whether to make the file where there is none.
+
+    Raises:
+        UpkeepError: There is none, or it cannot be written.
+        ConfigError: A server has it, it is not ours, or it is damaged.
+    """
+    if make:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    else:
+        _require(path)
+    lock = Lock(path)
+    try:
+        connection = open_file(path, PATIENCE)
+        try:
+            with failures(path):
+                yield connection
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            close_file(connection)
+    finally:
+        lock.close()
+
+
+@contextmanager
+def failures(path: Path) -> Iterator[None]:
+    """Turn what SQLite complains of into one line.
+
+    Raises:
+        UpkeepError: Something went wrong with the file.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise UpkeepError(f"{path}: {describe(error)}") from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = None
+    try:
+        connection = connect(path, PATIENCE)
+        connection.execute("PRAGMA query_only = ON")
+        if not recognise(connection, path):
+            raise UpkeepError(f"{path} is empty; a server has to have run with it once")
+    except (sqlite3.Error, ConfigError, UpkeepError) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise unusable(path, error) from error
+        raise
+    return connection
+
+
+def _require(path: Path) -> None:
+    if not path.exists():
+        raise UpkeepError(
+            f"there is no {path}; say with --config which server's data is meant (server.data_dir)"
+        )

@@ -1,0 +1,179 @@
+"""Read rooms and what they keep from the lines of an export."""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from chatserver.envelope import DECODE_ERRORS, encode_event
+from chatserver.store.schema import new_epoch
+from chatserver.upkeep import UpkeepError
+from chatserver.upkeep.files import writing
+from chatserver.upkeep.lines import FORMAT, Header, PublicationLine, RoomLine, decode
+from chatserver.upkeep.progress import Progress
+
+AT_ONCE: Final = 1000
+"""Rows handed to SQLite together."""
+
+_ROOM: Final = "INSERT INTO room (name, epoch, floor, top) VALUES (?, ?, ?, ?)"
+_PUBLICATION: Final = """INSERT INTO publication
+    (room, offset, user, cid, digest, timestamp, target, kind, body)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+_Row = tuple[int, int, str, str | None, bytes | None, str, int | None, str | None, bytes | None]
+
+
+class Loaded(Struct, frozen=True):
+    """Count what was imported."""
+
+    rooms: int
+    publications: int
+
+
+def load(path: Path, lines: Iterable[bytes], progress: Progress) -> Loaded:
+    """Add the rooms of an export to a store, all of them or none.
+
+    Offsets, authors and `cid`s stay; each room begins a new epoch, since clients may have seen
+    another continuation of it. The whole import is one transaction.
+
+    Args:
+        path: The store's file; made where there is none.
+        lines: The export's lines.
+        progress: Is told how many bytes have been read.
+
+    Raises:
+        UpkeepError: A line is not as an export has it, a room exists already, or the file fails;
+            nothing has been imported then.
+        ConfigError: A server has the file, or it is not ours.
+    """
+    with writing(path, make=True) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        loading = _Loading(connection)
+        read = 0
+        for number, line in enumerate(lines, 1):
+            read += len(line)
+            progress.reach(read)
+            if not line.isspace():
+                loading.take(number, line)
+        loaded = loading.end()
+        connection.execute("COMMIT")
+    return loaded
+
+
+class _Loading:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._began = False
+        self._line = 0
+        self._room: RoomLine | None = None
+        self._number = 0
+        self._last = 0
+        self._kept = 0
+        self._rows: list[_Row] = []
+        self._rooms = 0
+        self._publications = 0
+
+    def take(self, number: int, text: bytes) -> None:
+        self._line = number
+        try:
+            line = decode(text)
+        except DECODE_ERRORS as error:
+            raise self._error(str(error)) from None
+        if isinstance(line, Header):
+            self._begin(line)
+        elif not self._began:
+            raise self._error("this is no export; its first line says what it is")
+        elif isinstance(line, RoomLine):
+            self._end_room()
+            self._begin_room(line)
+        else:
+            self._add(line)
+
+    def end(self) -> Loaded:
+        if not self._began:
+            raise UpkeepError("there is nothing in it; an export has at least its first line")
+        self._end_room()
+        return Loaded(self._rooms, self._publications)
+
+    def _begin(self, line: Header) -> None:
+        if self._began:
+            raise self._error("a second export begins here; import one after the other")
+        if line.format != FORMAT:
+            raise self._error(f"format {line.format} is not known here, only {FORMAT}")
+        self._began = True
+
+    def _begin_room(self, line: RoomLine) -> None:
+        if not (1 <= line.floor <= line.top + 1 < 2**62 and line.room):
+            raise self._error("a room needs a name, and 1 <= floor <= top + 1")
+        try:
+            cursor = self._connection.execute(_ROOM, (line.room, new_epoch(), line.floor, line.top))
+        except sqlite3.IntegrityError:
+            raise self._error(
+                f"the room {line.room!r} exists already; import into an empty store, or export"
+                " other rooms with --room"
+            ) from None
+        assert cursor.lastrowid is not None  # noqa: S101 - for the type checker
+        self._room, self._number, self._last, self._kept = line, cursor.lastrowid, 0, 0
+        self._rooms += 1
+
+    def _end_room(self) -> None:
+        self._flush()
+        room = self._room
+        if room is not None and self._kept != room.top - room.floor + 1:
+            raise self._error(
+                f"{room.room!r} has {self._kept} publications from {room.floor} to {room.top};"
+                " the export is cut off or was changed"
+            )
+
+    def _add(self, line: PublicationLine) -> None:
+        room = self._room
+        if room is None or line.room != room.room:
+            raise self._error("a publication has to follow the line of its room")
+        if not self._last < line.offset <= room.top:
+            raise self._error(f"the offset {line.offset} does not follow {self._last}")
+        kept = line.offset >= room.floor
+        if kept and line.kind is None:
+            raise self._error("a publication that is kept needs its `kind`")
+        self._last = line.offset
+        self._kept += kept
+        self._publications += 1
+        self._rows.append(
+            (
+                self._number,
+                line.offset,
+                line.user,
+                line.cid,
+                line.digest,
+                line.timestamp,
+                line.target,
+                line.kind,
+                self._body(line),
+            )
+        )
+        if len(self._rows) == AT_ONCE:
+            self._flush()
+
+    def _body(self, line: PublicationLine) -> bytes | None:
+        try:
+            event = msgspec.json.decode(line.event, type=dict[str, object] | None)
+        except DECODE_ERRORS as error:
+            raise self._error(f"`event` is no event: {error}") from None
+        if event is None:
+            return None
+        if not event:
+            raise self._error("`event` is empty")
+        # As the server writes it: without white space, so that an offset can be put at its end.
+        return encode_event(event)
+
+    def _flush(self) -> None:
+        try:
+            self._connection.executemany(_PUBLICATION, self._rows)
+        except sqlite3.IntegrityError:
+            raise self._error("before this line, one user has the same cid twice") from None
+        self._rows.clear()
+
+    def _error(self, message: str) -> UpkeepError:
+        return UpkeepError(f"line {self._line}: {message}")

@@ -1,0 +1,145 @@
+"""Erase users, begin new epochs, give space back, and copy the file."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from chatserver.store.schema import new_epoch
+from chatserver.upkeep import UpkeepError
+from chatserver.upkeep.files import failures, reading, writing
+from chatserver.upkeep.progress import Progress
+
+PAGES: Final = 256
+"""Pages that a backup copies between two looks at its progress."""
+
+
+def erase(path: Path, user: str) -> int:
+    """Erase all that a user has written, and forget who wrote it; return how many messages.
+
+    The messages stay in their places as deleted ones. What others wrote stays, also to this user;
+    the names of direct rooms have the user's id in them and stay. Reads the whole file.
+
+    Args:
+        path: The store's file.
+        user: The user id.
+
+    Raises:
+        UpkeepError: The file fails.
+        ConfigError: A server has the file, or it is not ours.
+    """
+    with writing(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        erased = connection.execute(
+            "UPDATE publication SET body = NULL, user = '', cid = NULL, digest = NULL"
+            " WHERE user = ?",
+            (user,),
+        ).rowcount
+        connection.execute("COMMIT")
+        _shorten(connection)
+    return erased
+
+
+def reset_epochs(path: Path) -> int:
+    """Give every room a new epoch; return how many rooms.
+
+    For a file that was copied back: clients that have seen what came after the copy was made then
+    ask anew instead of taking other messages for those.
+
+    Args:
+        path: The store's file.
+
+    Raises:
+        UpkeepError: The file fails.
+        ConfigError: A server has the file, or it is not ours.
+    """
+    with writing(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        rooms = connection.execute("SELECT id FROM room").fetchall()
+        connection.executemany(
+            "UPDATE room SET epoch = ? WHERE id = ?", [(new_epoch(), room) for (room,) in rooms]
+        )
+        connection.execute("COMMIT")
+    return len(rooms)
+
+
+def vacuum(path: Path) -> tuple[int, int]:
+    """Write the file anew without the space that is free; return its bytes before and after.
+
+    Needs as much free space as the file has bytes.
+
+    Args:
+        path: The store's file.
+
+    Raises:
+        UpkeepError: The file fails, or there is no space.
+        ConfigError: A server has the file, or it is not ours.
+    """
+    with writing(path) as connection:
+        _shorten(connection)
+        before = path.stat().st_size
+        connection.execute("VACUUM")
+        _shorten(connection)
+        after = path.stat().st_size
+    return before, after
+
+
+def backup(path: Path, target: Path, progress: Progress) -> int:
+    """Copy the file as it is at this moment, also beside a running server; return its bytes.
+
+    Args:
+        path: The store's file.
+        target: Where the copy goes; there must be no such file. It appears when it is complete.
+        progress: Is told how many pages have been copied.
+
+    Raises:
+        UpkeepError: The target exists, or one of the two files fails.
+        OSError: The target cannot be made.
+    """
+    if target.exists():
+        raise UpkeepError(f"{target} exists already; choose another name")
+    part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        with reading(path) as source:
+            # Reading pins the moment: what is committed from now on is not copied.
+            source.execute("SELECT count(*) FROM room").fetchone()
+            copy = sqlite3.connect(part, isolation_level=None)
+            try:
+                with failures(part):
+                    source.backup(
+                        copy,
+                        pages=PAGES,
+                        progress=lambda _, left, pages: progress.reach(pages - left),
+                    )
+                    # No server runs on the copy.
+                    copy.execute("DELETE FROM running")
+            finally:
+                copy.close()
+        _sync(part)
+        part.rename(target)
+        _sync(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def pages(path: Path) -> int:
+    """Return how many pages the file has."""
+    with reading(path) as connection:
+        count: int = connection.execute("PRAGMA page_count").fetchone()[0]
+    return count
+
+
+def _shorten(connection: sqlite3.Connection) -> None:
+    # What was erased is still in the log.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,334 @@
+"""Copy, move, erase and tidy a store's file, with a server on it or without."""
+
+import asyncio
+import io
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chatserver.errors import ConfigError
+from chatserver.publications import Durability, Keeping
+from chatserver.store.sqlite import SqliteStore
+from chatserver.upkeep import UpkeepError
+from chatserver.upkeep.export import export, size
+from chatserver.upkeep.load import Loaded, load
+from chatserver.upkeep.progress import Progress
+from chatserver.upkeep.tidy import backup, erase, pages, reset_epochs, vacuum
+from tests.core.stores import add, bodies, opened, publication
+
+NOW = "2026-11-25T10:00:00.000Z"
+
+
+class Screen(io.StringIO):
+    """Be a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def quiet() -> Progress:
+    return Progress("", 0, io.StringIO())
+
+
+def event(text: str) -> bytes:
+    return json.dumps({"action": "message", "text": text}, separators=(",", ":")).encode()
+
+
+def exported(path: Path, pattern: str = "*") -> list[bytes]:
+    out = io.BytesIO()
+    export(path, out, pattern, NOW, quiet())
+    return out.getvalue().splitlines(keepends=True)
+
+
+def contents(*files: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in files if file.exists())
+
+
+def all_of(path: Path) -> bytes:
+    """Return every byte of a store, its log included."""
+    return contents(path, path.with_name(f"{path.name}-wal"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chat.db"
+
+
+@pytest.fixture
+async def filled(path: Path) -> Path:
+    """Have two rooms, one of which has lost its oldest publications but not their cids."""
+
+    def rules(room: str) -> Keeping:
+        return Keeping(length=16) if room == "short" else Keeping()
+
+    async with opened(path, rules) as store:
+        for number in range(60):
+            await add(
+                store,
+                publication("long", event(f"long {number}"), user=f"u{number % 3}"),
+                publication("short", event(f"short {number}"), cid=f"c{number}", digest=b"d" * 16),
+            )
+    return path
+
+
+async def test_an_import_of_an_export_is_the_same_store(filled: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere" / "copy.db"
+    lines = exported(filled)
+    assert load(copy, lines, quiet()) == Loaded(2, 120)
+    assert exported(copy) == lines
+    async with opened(filled) as first, opened(copy) as second:
+        for room in ("long", "short"):
+            assert await bodies(second, room) == await bodies(first, room)
+            before, after = await first.state(room), await second.state(room)
+            assert (after.top, after.oldest) == (before.top, before.oldest)
+            assert after.epoch != before.epoch
+        old = publication("short", event("short 3"), cid="c3", digest=b"d" * 16)
+        (again,) = await add(second, old)
+        assert (again.duplicate, again.position.offset) == (True, 4)
+        (new,) = await add(second, publication("short", event("new")))
+        assert new.position.offset == 61
+
+
+async def test_an_export_is_one_json_object_a_line(filled: Path) -> None:
+    header, room, first, *_ = map(json.loads, exported(filled, "l*"))
+    assert header == {"is": "export", "format": 1, "exported": NOW}
+    assert room == {"is": "room", "room": "long", "floor": 1, "top": 60}
+    assert first["event"] == {"action": "message", "text": "long 0"}
+    assert (first["room"], first["offset"], first["user"]) == ("long", 1, "u0")
+
+
+async def test_an_export_beside_a_server_is_of_one_moment(path: Path) -> None:
+    async with opened(path) as store:
+        for number in range(50):
+            await add(store, publication("a", event(f"{number}")), publication("b", event("b")))
+        writing = asyncio.create_task(_write_on(store))
+        try:
+            lines = await asyncio.to_thread(exported, path)
+        finally:
+            writing.cancel()
+    rooms = [line for line in map(json.loads, lines) if line["is"] == "room"]
+    assert rooms[0]["top"] == rooms[1]["top"] >= 50
+    assert len(lines) == 3 + 2 * rooms[0]["top"]
+
+
+async def _write_on(store: SqliteStore) -> None:
+    while True:
+        await add(store, publication("a", event("more")), publication("b", event("more")))
+
+
+WRONG = {
+    "nothing": ([], "there is nothing in it"),
+    "no export": ([b'{"is":"room","room":"a","floor":1,"top":0}\n'], "line 1: this is no export"),
+    "another format": ([b'{"is":"export","format":9,"exported":""}'], "line 1: format 9 is not"),
+    "no JSON": ([b"hello\n"], "line 1: JSON is malformed"),
+    "another object": ([b'{"is":"pie"}'], "line 1: Invalid value 'pie'"),
+}
+
+
+@pytest.mark.parametrize(("lines", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_no_export_is_refused(path: Path, lines: list[bytes], message: str) -> None:
+    with pytest.raises(UpkeepError, match=message):
+        load(path, lines, quiet())
+
+
+FIRST = b'{"action":"message","text":"long 0"}'
+Change = Callable[[list[bytes]], list[bytes]]
+
+DAMAGED: dict[str, tuple[Change, str]] = {
+    "cut off": (lambda lines: lines[:-1], "'short' has 27 publications from 33 to 60"),
+    "a line is missing": (lambda lines: lines[:9] + lines[10:], "'long' has 59 publications"),
+    "two lines swapped": (
+        lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]],
+        "line 6: the offset 3 does not follow 4",
+    ),
+    "no room": (lambda lines: lines[:1] + lines[2:], "line 2: a publication has to follow"),
+    "twice": (lambda lines: lines + lines, "line 124: a second export begins here"),
+    "no object": (
+        lambda lines: [*lines[:2], lines[2].replace(FIRST, b"7")],
+        "line 3: `event` is no event",
+    ),
+    "an empty object": (
+        lambda lines: [*lines[:2], lines[2].replace(FIRST, b"{}")],
+        "line 3: `event` is empty",
+    ),
+    "no event": (
+        lambda lines: [*lines[:2], lines[2].replace(b'"event":' + FIRST + b",", b"")],
+        "line 3: Object missing required field `event`",
+    ),
+    "no kind": (
+        lambda lines: [*lines[:2], lines[2].replace(b',"kind":"message"', b"")],
+        "line 3: a publication that is kept needs its `kind`",
+    ),
+    "a cid twice": (
+        lambda lines: [line.replace(b'"cid":"c4"', b'"cid":"c5"') for line in lines],
+        "one user has the same cid twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), DAMAGED.values(), ids=DAMAGED)
+async def test_a_damaged_export_is_refused_and_leaves_nothing(
+    filled: Path, tmp_path: Path, change: Change, message: str
+) -> None:
+    copy = tmp_path / "copy.db"
+    with pytest.raises(UpkeepError, match=message):
+        load(copy, change(exported(filled)), quiet())
+    assert len(exported(copy)) == 1
+
+
+async def test_a_room_that_exists_is_not_imported_over(filled: Path) -> None:
+    before = exported(filled)
+    with pytest.raises(UpkeepError, match="line 2: the room 'long' exists already"):
+        load(filled, before, quiet())
+    assert exported(filled) == before
+
+
+async def test_who_is_erased_left_no_byte(path: Path) -> None:
+    secret = b"kumquat-marmalade"
+    async with opened(path) as store:
+        await add(
+            store,
+            *[publication(body=event(f"{secret.decode()} {n}"), user="eve") for n in range(300)],
+            publication(body=event("other"), user="ann", cid="c"),
+            publication(body=event(secret.decode()), user="eve", cid="secret-cid"),
+        )
+    assert secret in all_of(path)
+    assert erase(path, "eve") == 301
+    assert secret not in all_of(path)
+    assert b"secret-cid" not in all_of(path)
+    async with opened(path) as store:
+        assert await bodies(store) == [*[b""] * 300, event("other"), b""]
+        page = await store.read("lobby", 0, 1000, 2**20)
+        assert {each.user for each in page.publications} == {None, "ann"}
+
+
+async def test_new_epochs_for_all_rooms(filled: Path) -> None:
+    async with opened(filled) as store:
+        before = [await store.state(room) for room in ("long", "short")]
+    assert reset_epochs(filled) == 2
+    async with opened(filled) as store:
+        after = [await store.state(room) for room in ("long", "short")]
+    assert [state.top for state in after] == [state.top for state in before]
+    assert not {state.epoch for state in after} & {state.epoch for state in before}
+
+
+async def test_vacuum_gives_space_back(path: Path) -> None:
+    async with opened(path) as store:
+        await add(store, *[publication(body=event("x" * 900), user="eve") for _ in range(2000)])
+    erase(path, "eve")
+    before, after = vacuum(path)
+    assert after < before / 4
+    assert path.stat().st_size == after
+    async with opened(path) as store:
+        assert (await store.state("lobby")).top == 2000
+
+
+async def test_a_backup_beside_a_server_is_of_one_moment(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "backup.db"
+    async with opened(path) as store:
+        await add(store, *[publication("a", event("x" * 900)) for _ in range(3000)])
+        writing = asyncio.create_task(_write_on(store))
+        try:
+            copied = await asyncio.to_thread(backup, path, target, quiet())
+        finally:
+            writing.cancel()
+        top = (await store.state("a")).top
+    assert copied == target.stat().st_size
+    assert target.stat().st_mode & 0o777 == 0o600
+    async with opened(target) as again:
+        a, b = [await again.state(room) for room in ("a", "b")]
+        assert 3000 <= a.top <= top
+        assert a.top - 3000 == b.top
+    assert sorted(each.name for each in tmp_path.glob("*.part*")) == []
+
+
+async def test_a_backup_does_not_overwrite(filled: Path, tmp_path: Path) -> None:
+    target = tmp_path / "precious.db"
+    target.write_text("precious")
+    with pytest.raises(UpkeepError, match=r"precious\.db exists already"):
+        backup(filled, target, quiet())
+    assert target.read_text() == "precious"
+
+
+def writers(path: Path) -> Iterator[Callable[[], object]]:
+    yield lambda: load(path, [b'{"is":"export","format":1,"exported":""}'], quiet())
+    yield lambda: erase(path, "ann")
+    yield lambda: reset_epochs(path)
+    yield lambda: vacuum(path)
+
+
+def readers(path: Path) -> Iterator[Callable[[], object]]:
+    yield lambda: exported(path)
+    yield lambda: size(path)
+    yield lambda: pages(path)
+
+
+async def test_what_writes_keeps_off_a_live_file(path: Path) -> None:
+    async with opened(path) as store:
+        await add(store, publication())
+        for command in writers(path):
+            with pytest.raises(ConfigError, match="is in use by process"):
+                command()
+        assert len(await bodies(store)) == 1
+
+
+def test_without_a_file_there_is_nothing_to_look_after(path: Path) -> None:
+    for command in (*list(writers(path))[1:], *readers(path)):
+        with pytest.raises(UpkeepError, match=r"there is no .*chat\.db; say with --config"):
+            command()
+    assert not path.exists()
+
+
+def test_a_foreign_file_is_left_alone(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    before = path.read_bytes()
+    for command in (*writers(path), *readers(path)):
+        with pytest.raises(ConfigError, match="is a database of another program"):
+            command()
+    assert path.read_bytes() == before
+
+
+def test_an_empty_or_broken_file_is_told(path: Path) -> None:
+    path.touch()
+    with pytest.raises(UpkeepError, match="is empty"):
+        exported(path)
+    path.write_bytes(b"no database, that is for sure" * 100)
+    with pytest.raises(ConfigError, match="is no chat database"):
+        exported(path)
+
+
+async def test_a_relaxed_room_keeps_its_note(path: Path) -> None:
+    async with opened(path, lambda room: Keeping(Durability.RELAXED)) as store:
+        await add(store, publication(body=event("a")))
+        assert len(exported(path)) == 3
+
+
+def test_progress_is_drawn_on_a_terminal_only() -> None:
+    times = iter([0.0, 0.05, 0.2])
+    screen = Screen()
+    progress = Progress("Exporting", 200, screen, lambda: next(times))
+    for done in (50, 60, 100):
+        progress.reach(done)
+    progress.clear()
+    drawn = screen.getvalue().split("\r")
+    assert [part.strip() for part in drawn if "#" in part] == [
+        f"Exporting [{'#' * 7:<30}]  25%",
+        f"Exporting [{'#' * 15:<30}]  50%",
+    ]
+    assert drawn[-1] == "\x1b[K"
+    silent = io.StringIO()
+    progress = Progress("Exporting", 200, silent)
+    progress.reach(100)
+    progress.clear()
+    assert silent.getvalue() == ""
+
+
+def test_progress_without_a_total_counts() -> None:
+    screen = Screen()
+    Progress("Importing, bytes:", 0, screen, lambda: 1.0).reach(12_345)
+    assert screen.getvalue() == "\rImporting, bytes: 12,345"
