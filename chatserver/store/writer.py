@@ -28,6 +28,13 @@ Receipt = tuple[int, str, bytes | None]
 SIZES: Final = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows of the prepared statements; a batch is cut into these."""
 
+WARY: Final = 64
+"""Batches that look for used `cid`s first, after one was found.
+
+Nearly all are new, and the index tells at the insert when one is not; then the batch is written
+again. Whoever sends old ones all the time makes few batches be written twice.
+"""
+
 _COLUMNS: Final = "room, offset, user, cid, digest, timestamp, target, kind, body"
 # A statement that may fail halfway keeps a journal of its own, unless failing ends the transaction.
 _INSERT: Final = {
@@ -59,6 +66,7 @@ class Writer:
         self._retention = Retention(connection, rules)
         self._relaxed = False
         self._scrub = False
+        self._wary = 0
 
     def write(self, batch: Sequence[Publication]) -> list[Outcome]:
         """Commit a batch; all of it or nothing. Return one outcome for each, in order.
@@ -68,9 +76,14 @@ class Writer:
         """
         try:
             self._synchronous(relaxed=all(self._ledger.is_relaxed(each.room) for each in batch))
-            self._connection.execute("BEGIN IMMEDIATE")
-            outcomes = self._append(batch)
-            self._connection.execute("COMMIT")
+            try:
+                outcomes = self._transact(batch)
+            except sqlite3.IntegrityError:
+                if self._wary:
+                    raise
+                self._wary = WARY
+                self._undo()
+                outcomes = self._transact(batch)
         except BaseException:
             self._undo()
             raise
@@ -113,9 +126,15 @@ class Writer:
             self._connection.execute(f"PRAGMA synchronous = {mode}")
             self._relaxed = relaxed
 
+    def _transact(self, batch: Sequence[Publication]) -> list[Outcome]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        outcomes = self._append(batch)
+        self._connection.execute("COMMIT")
+        return outcomes
+
     def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
         rooms = self._rooms(batch)
-        receipts = self._receipts(batch, rooms)
+        receipts = self._receipts(batch, rooms) if self._wary else {}
         outcomes: list[Outcome] = []
         rows: list[Row] = []
         for each in batch:
@@ -191,6 +210,7 @@ class Writer:
                 _FIND[len(part)], flat
             ):
                 found[number, user, cid] = (offset, timestamp, digest)
+        self._wary = WARY if found else self._wary - 1
         return found
 
 

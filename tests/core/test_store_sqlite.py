@@ -10,9 +10,9 @@ import pytest
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Rules, keep_all
-from chatserver.store import Stored
+from chatserver.store import CONFLICT, Stored
 from chatserver.store.schema import open_file
-from chatserver.store.writer import SIZES, Writer, cut
+from chatserver.store.writer import SIZES, WARY, Writer, cut
 from tests.core.stores import FAR, STAMP, add, bodies, opened, publication
 
 NOW = 1_800_000_000.0
@@ -109,6 +109,50 @@ def test_rows_are_cut_into_statements_without_loss(count: int) -> None:
 
 
 # Forgetting
+
+
+def test_a_retry_among_new_ones_keeps_their_order_and_leaves_no_hole(path: Path) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, keep_all)
+    (first,) = writer.write([publication(cid="old", digest=b"d")])
+    assert isinstance(first, Stored)
+    again, *others, conflict, new_room = writer.write(
+        [
+            publication(cid="old", digest=b"d", timestamp="2026-11-22T10:50:00.000Z"),
+            publication(cid="new"),
+            publication(),
+            publication(cid="old", digest=b"e"),
+            publication("tea", cid="old"),
+        ]
+    )
+    assert again == Stored(first.position, STAMP, duplicate=True)
+    assert [each.position.offset for each in others if isinstance(each, Stored)] == [2, 3]
+    assert conflict is CONFLICT
+    assert isinstance(new_room, Stored)
+    assert new_room.position.offset == 1
+    found = connection.execute("SELECT epoch FROM room WHERE name = 'tea'").fetchall()
+    assert found == [(new_room.position.epoch,)], "it was created twice"
+    connection.close()
+
+
+@pytest.mark.parametrize(("every", "twice"), [(1, 1), (WARY, 1), (WARY + 1, 4)])
+def test_duplicates_at_any_pace_make_few_batches_be_written_twice(
+    path: Path, every: int, twice: int
+) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, keep_all)
+    writer.write([publication(cid="old")])
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    batches = 4 * (WARY + 1)
+    for number in range(batches):
+        cids = [f"new {number}", "old"] if number % every == 0 else [f"new {number}"]
+        outcomes = writer.write([publication(cid=cid) for cid in cids])
+        stored = [each for each in outcomes if isinstance(each, Stored)]
+        assert [each.duplicate for each in stored] == [False, True][: len(cids)]
+        assert stored[0].position.offset == number + 2
+    assert statements.count("BEGIN IMMEDIATE") == batches + twice
+    connection.close()
 
 
 def at(hours: float) -> str:
