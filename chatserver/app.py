@@ -77,7 +77,8 @@ def setup(
         config: The configuration; its `server` section's addresses are not used.
         prefix: Where the chat is mounted; an empty one mounts it at the root.
         identity: Says who a request comes from, before the upgrade; None makes it a guest's.
-        key: Where the application keeps the chat; a second chat needs a key of its own.
+        key: Where the application keeps the chat; a second chat needs a key of its own, and a
+            `data_dir` of its own.
         pages: Whether to serve the chat page at the prefix.
         metrics: Whether to serve ``/metrics`` below the prefix.
         plugins: Plugin instances added to the configured ones.

@@ -117,7 +117,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     chat: ChatConfig = ChatConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
-    broker: str = "memory"
+    broker: str = "embedded"
     rooms: list[RoomConfig] = []
     middlewares: list[str | dict[str, dict[str, object] | None]] = field(
         default_factory=DEFAULT_MIDDLEWARES.copy

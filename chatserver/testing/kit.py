@@ -4,6 +4,10 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from secrets import token_hex
+from shutil import rmtree
+from tempfile import gettempdir
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,6 +15,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMessage, WSMsgType
 
 from chatserver.app import CHAT, Source, create_app
 from chatserver.chat import Chat
+from chatserver.config.load import Settings, settings_of
 from chatserver.middleware import AnyMiddleware
 from chatserver.plugin import AnyPlugin
 
@@ -135,6 +140,8 @@ class Peer:
 class ChatServer:
     """Serve a chat on a free port of the loopback interface.
 
+    Its data folder is a temporary one, unless the configuration names another.
+
     Args:
         config: The configuration; the address in it is not used.
         plugins: Plugin instances added to the configured ones.
@@ -153,7 +160,10 @@ class ChatServer:
         middlewares: Sequence[AnyMiddleware] = (),
         app: web.Application | None = None,
     ) -> None:
-        self.app = app or create_app(config, plugins=plugins, middlewares=middlewares)
+        self._folder = Path(gettempdir(), f"chatserver-{token_hex(8)}")
+        self.app = app or create_app(
+            _kept_in(self._folder, config), plugins=plugins, middlewares=middlewares
+        )
         self.url = ""
         self._runner = web.AppRunner(self.app, shutdown_timeout=1.0)
         self._http: ClientSession | None = None
@@ -190,6 +200,7 @@ class ChatServer:
             await peer.close()
         await self.http.close()
         await self._runner.cleanup()
+        rmtree(self._folder, ignore_errors=True)
 
     async def connect(
         self,
@@ -214,6 +225,14 @@ class ChatServer:
             await _succeed(peer, "join", room=room)
             await peer.expect("notification", room=room, event="join", username=name)
         return peer
+
+
+def _kept_in(folder: Path, config: Source) -> Settings:
+    settings = settings_of(config)
+    path = ("server", "data_dir")
+    if settings.document.at(path) is not None:
+        return settings
+    return Settings(settings.document.overlay(path, str(folder), "chatserver.testing"))
 
 
 async def _succeed(peer: Peer, action: str, **payload: object) -> None:

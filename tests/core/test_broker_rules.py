@@ -60,8 +60,8 @@ def test_mistakes_are_found(room: dict[str, object], words: str) -> None:
 
 def test_brokers_are_made_without_touching_anything(tmp_path: Path) -> None:
     server = {"data_dir": str(tmp_path / "data")}
-    assert isinstance(load_broker(settings(server=server)), MemoryBroker)
-    assert isinstance(load_broker(settings(server=server, broker="embedded")), EmbeddedBroker)
+    assert isinstance(load_broker(settings(server=server)), EmbeddedBroker)
+    assert isinstance(load_broker(settings(server=server, broker="memory")), MemoryBroker)
     assert not (tmp_path / "data").exists()
 
 

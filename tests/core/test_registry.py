@@ -160,7 +160,7 @@ def test_nothing_is_imported_unless_it_is_configured(site: Site) -> None:
     assert [plugin.name for plugin in load_plugins(plugins(dice={}))] == ["dice"]
     assert load_plugins(plugins(bomb=False)) == []
     assert load_middlewares(middlewares()) == []
-    assert isinstance(load_broker(Settings.from_data({})), MemoryBroker)
+    assert isinstance(load_broker(Settings.from_data({"broker": "memory"})), MemoryBroker)
     assert "bomb" not in sys.modules
 
 

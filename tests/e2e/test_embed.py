@@ -78,11 +78,12 @@ async def test_a_prefix_serves_three_paths(
 
 
 async def test_pages_and_metrics_are_served_only_when_asked_for(
-    aiohttp_client: AiohttpClient, settings: Settings
+    aiohttp_client: AiohttpClient, settings: Settings, tmp_path: Path
 ) -> None:
     bare, full = web.Application(), web.Application()
     chatserver.setup(bare, settings)
-    chatserver.setup(full, settings, pages=True, metrics=True)
+    other: Settings = {"server": {"data_dir": str(tmp_path / "full")}}
+    chatserver.setup(full, other, pages=True, metrics=True)
     client = await aiohttp_client(bare)
     for path in ("/chat/static/chat.js", "/chat/metrics", "/metrics", "/chat/healthz", "/healthz"):
         assert await status(client, path) == 404
@@ -131,11 +132,12 @@ async def test_a_chat_is_mounted_as_a_sub_application(
 
 
 async def test_two_chats_in_one_application_know_nothing_of_each_other(
-    aiohttp_client: AiohttpClient, settings: Settings
+    aiohttp_client: AiohttpClient, settings: Settings, tmp_path: Path
 ) -> None:
     app = web.Application()
     team = chatserver.setup(app, settings, prefix="/team", pages=True)
-    support = chatserver.setup(app, settings, prefix="/support", key=SUPPORT, pages=True)
+    other: Settings = {"server": {"data_dir": str(tmp_path / "support")}}
+    support = chatserver.setup(app, other, prefix="/support", key=SUPPORT, pages=True)
     assert (app[chatserver.CHAT], app[SUPPORT]) == (team, support)
     client = await aiohttp_client(app)
     colleague = await talk(client, "/team/ws", "lobby", name="sam")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession, web
@@ -177,11 +178,12 @@ async def test_slow_readers_are_counted() -> None:
         assert metrics.value("closes_total", code="3008") == 1
 
 
-async def test_two_chats_in_one_application_count_by_themselves() -> None:
+async def test_two_chats_in_one_application_count_by_themselves(tmp_path: Path) -> None:
     app = web.Application()
-    keys = [web.AppKey(f"chat {name}", chatserver.Chat) for name in "ab"]
-    for key, prefix in zip(keys, ("/a", "/b"), strict=True):
-        chatserver.setup(app, {}, prefix=prefix, key=key, metrics=True)
+    for name in "ab":
+        key = web.AppKey(f"chat {name}", chatserver.Chat)
+        config = {"server": {"data_dir": str(tmp_path / name)}}
+        chatserver.setup(app, config, prefix=f"/{name}", key=key, metrics=True)
     async with ChatServer(app=app) as server:
         peer: Peer = await server.connect("alice", "lobby", path="/a/ws")
         first, second = await read(server.http, "/a/metrics"), await read(server.http, "/b/metrics")
