@@ -141,7 +141,7 @@ class Hub(Protocol):
         event: str,
         fields: Mapping[str, object],
         *,
-        author: Session | None = None,
+        author: Session | User | None = None,
         cid: str | None = None,
         ephemeral: bool = False,
         stored: bool = True,
@@ -152,7 +152,7 @@ class Hub(Protocol):
             room: The room's name.
             event: What the event is called.
             fields: The event's own fields.
-            author: Whose `sender` and `username` the event carries, if anybody's.
+            author: The session or user whose `sender` and `username` the event carries, if any.
             cid: The client's own id of the message, up to 64 characters.
             ephemeral: Never stored, and dropped for members that read slowly.
             stored: Whether it becomes part of the history of a room that keeps one.

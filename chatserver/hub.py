@@ -247,7 +247,7 @@ class LocalHub(Hub):
         event: str,
         fields: Mapping[str, object],
         *,
-        author: Session | None = None,
+        author: Session | User | None = None,
         cid: str | None = None,
         ephemeral: bool = False,
         stored: bool = True,
@@ -262,8 +262,9 @@ class LocalHub(Hub):
         full["timestamp"] = timestamp
         user = None
         if author is not None:
-            user = full["sender"] = author.user.id
-            full["username"] = author.user.name or ANONYMOUS
+            who = author.user if isinstance(author, Session) else author
+            user = full["sender"] = who.id
+            full["username"] = who.name or ANONYMOUS
         if cid is not None:
             full["cid"] = cid
         body = encode_event(full)

@@ -14,7 +14,10 @@ LINE = re.compile(r"(?P<name>[a-z]*)(?P<way>[<>]) (?P<text>.+)")
 CONFIG = "config: "
 """What the first line of a conversation with a server of its own begins with."""
 
-VARYING = {"session", "epoch", "user", "sender", "guest_token", "timestamp", "time", "version"}
+VARYING = {
+    *("session", "epoch", "user", "sender", "guest_token", "timestamp", "time", "version"),
+    "since",
+}
 """Fields that differ from run to run; what the docs show has the same form."""
 
 

@@ -255,7 +255,7 @@ class TestWithoutListening:
         assert main(["--config", str(taken), "--check-config"]) == 0
         assert capsys.readouterr().out == (
             "The configuration is good. Middlewares: origin, auth."
-            " Plugins: rooms, chat, history, echo, dice.\n"
+            " Plugins: rooms, chat, history, echo, typing, presence, dice.\n"
         )
         assert without_caches(taken.parent) == before
 
