@@ -8,25 +8,32 @@ Exit status: 0 all targets reached, 1 a target missed or a run failed, 2 wrong u
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from benchmarks.client import LoadError
+from benchmarks.client import Client, LoadError, Publisher
 from benchmarks.crowd import Crowd
+from benchmarks.inserts import NAME as BARE
+from benchmarks.inserts import run_inserts
 from benchmarks.load import Figures, run_idle, run_traffic
 from benchmarks.machine import Cores, claim_cores
-from benchmarks.process import SERVERS, Process, Server, StartError
+from benchmarks.process import BASE, DURABLE, RESULTS, SERVERS, Process, Server, StartError
 from benchmarks.report import Results
-from benchmarks.scenarios import LOADS, Idle, Load
+from benchmarks.scenarios import LOADS, Acknowledged, Idle, Load, Storm, Traffic
+from benchmarks.storm import run_storm
 
-RESULTS = Path(__file__).parent / "results"
+NAMES = [*(server.name for server in SERVERS), BARE]
+
+Run = Callable[[], Figures]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what the arguments ask for, print the tables, write the JSON file."""
     options = _parse(arguments)
     loads = [load for load in LOADS if load.name in options.only] or list(LOADS)
-    servers = [server for server in SERVERS if server.name in options.only] or list(SERVERS)
+    names = [name for name in NAMES if name in options.only] or NAMES
     try:
         cores = claim_cores()
     except RuntimeError as error:
@@ -36,12 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     results = Results(options.seconds)
     for load in loads:
         for turn in range(options.repeat):
-            for server in servers:
-                _progress(f"{load.name}: {server.name}, run {turn + 1} of {options.repeat}")
-                try:
-                    results.add(load, server.name, _run(server, load, cores, options.seconds))
-                except (LoadError, StartError, OSError, ValueError) as error:
-                    results.fail(load, server.name, str(error))
+            for name, run in _runs(load, cores, options.seconds):
+                if name in names:
+                    _progress(f"{load.name}: {name}, run {turn + 1} of {options.repeat}")
+                    try:
+                        results.add(load, name, run())
+                    except (LoadError, StartError, OSError, ValueError) as error:
+                        results.fail(load, name, str(error))
         _progress("")
         print(f"\n{results.table(load)}", flush=True)
     results.write(options.json)
@@ -49,12 +57,28 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if results.failed or any(map(results.missed, loads)) else 0
 
 
+def _runs(load: Load, cores: Cores, seconds: float) -> Iterator[tuple[str, Run]]:
+    servers: tuple[Server, ...] = SERVERS
+    if isinstance(load, Acknowledged | Storm):
+        servers = (DURABLE,)
+    elif isinstance(load, Traffic) and load.durable:
+        servers = (DURABLE, BASE)
+    for server in servers:
+        yield server.name, partial(_run, server, load, cores, seconds)
+    if isinstance(load, Acknowledged):
+        yield BARE, partial(run_inserts, cores, load, seconds)
+
+
 def _run(server: Server, load: Load, cores: Cores, seconds: float) -> Figures:
-    with Process(server, cores) as process, Crowd(process) as crowd:
+    with Process(server, cores) as process:
         try:
-            if isinstance(load, Idle):
-                return run_idle(crowd, load)
-            return run_traffic(crowd, load, seconds)
+            if isinstance(load, Storm):
+                return run_storm(process, load)
+            kind = Publisher if isinstance(load, Acknowledged) else Client
+            with Crowd(process, kind) as crowd:
+                if isinstance(load, Idle):
+                    return run_idle(crowd, load)
+                return run_traffic(crowd, load, seconds)
         except (LoadError, OSError, ValueError) as error:
             raise LoadError(f"{error}\n{process.last_words()}".strip()) from error
 
@@ -65,7 +89,7 @@ def _progress(text: str) -> None:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    names = [one.name for one in (*LOADS, *SERVERS)]
+    names = [*(load.name for load in LOADS), *NAMES]
     default = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Compare chatserver with other servers."

@@ -13,7 +13,6 @@ READ_SIZE = 65536
 TEXT = "x" * 100
 """The text of every message."""
 
-_MARKER = TEXT.encode()
 _BLANK_LINE = b"\r\n\r\n"
 
 
@@ -22,7 +21,9 @@ class LoadError(RuntimeError):
 
 
 class Client:
-    """A member of one room. Sockets do not block; the caller polls them and hands over the bytes.
+    """A member of one room, who counts the messages that reach it.
+
+    Sockets do not block; the caller polls them and hands over the bytes.
 
     Args:
         address: host and port of the server.
@@ -31,8 +32,10 @@ class Client:
         room: the room to join.
     """
 
+    marker = TEXT.encode()
+    """What is found in nothing but deliveries."""
+
     __slots__ = (
-        "_answer",
         "_dialect",
         "_head",
         "_message",
@@ -41,6 +44,7 @@ class Client:
         "_tail",
         "counter",
         "joined",
+        "reply",
         "seen",
         "sends",
         "sent",
@@ -56,12 +60,14 @@ class Client:
         self.username = username
         self.joined = False
         """Whether the server confirmed the room."""
+        self.reply = b""
+        """How it did."""
         self.seen = 0
         """Deliveries during the set-up: one for the probe of the room."""
         self.sends = False
         """Whether this client answers its own copies with new messages."""
         self.sent = 0
-        self.counter = wire.Counter(_MARKER)
+        self.counter = wire.Counter(self.marker)
         self._dialect = dialect
         self._message = self._frame(dialect.message(TEXT))
         self._sent_at: deque[float] = deque()
@@ -119,12 +125,13 @@ class Client:
                 if self._steps[0].expect not in payload:
                     raise LoadError(f"{self.username} was told {payload[:500].decode()}")
                 self._steps.popleft()
+                self.reply = payload
                 self._next_step()
         self.counter.others.clear()
 
     def send(self, count: int) -> None:
         """Send `count` messages in one write and remember when."""
-        self._write(self._message * count)
+        self._write(self._messages(count))
         self.sent += count
         self._sent_at.extend([time.perf_counter()] * count)
 
@@ -136,6 +143,9 @@ class Client:
     def close(self) -> None:
         """Close the socket without a closing handshake."""
         self.socket.close()
+
+    def _messages(self, count: int) -> bytes:
+        return self._message * count
 
     def _next_step(self) -> None:
         if not self._steps:
@@ -150,6 +160,35 @@ class Client:
         # What is in flight is small beside a socket buffer: a short write means a stuck server.
         if self.socket.send(data) != len(data):
             raise LoadError(f"the server does not read from {self.username}")
+
+
+class Publisher(Client):
+    """A client of chatserver who gives each message an id and a cid.
+
+    It counts how many are acknowledged; the events of its room are nothing to it.
+    """
+
+    marker = b'"action":"sent"'
+    text = "y" * 100
+
+    __slots__ = ("_cid", "_number")
+
+    def __init__(
+        self, address: tuple[str, int], dialect: Dialect, username: str, room: str
+    ) -> None:
+        super().__init__(address, dialect, username, room)
+        self._number = 0
+        self._cid = os.urandom(4).hex()
+
+    def _messages(self, count: int) -> bytes:
+        first, self._number = self._number, self._number + count
+        return b"".join(
+            self._frame(
+                f'{{"action":"message","id":{number},"cid":"{self._cid}-{number:08}",'
+                f'"text":"{self.text}"}}'
+            )
+            for number in range(first, self._number)
+        )
 
 
 def _upgrade(address: tuple[str, int], path: str) -> bytes:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Self
 
 from benchmarks.client import Client, LoadError
+from benchmarks.dialects import Dialect
 from benchmarks.process import Process
 
 SET_UP_SECONDS = 180.0
@@ -18,10 +19,22 @@ class Crowd:
 
     Args:
         process: the server they connect to.
+        kind: what the clients do.
+        dialect: what they speak, if it is not simply what the server does.
+        at_once: how many of them may be joining at the same time.
     """
 
-    def __init__(self, process: Process) -> None:
+    def __init__(
+        self,
+        process: Process,
+        kind: type[Client] = Client,
+        dialect: Dialect | None = None,
+        at_once: int = JOINING_AT_ONCE,
+    ) -> None:
         self.process = process
+        self._kind = kind
+        self._dialect = dialect or process.server.dialect
+        self._at_once = at_once
         self.rooms: list[list[Client]] = []
         """The members of each room; the first of them is its sender."""
         self._epoll = select.epoll()
@@ -37,10 +50,10 @@ class Crowd:
         for client in self._clients.values():
             client.close()
 
-    def fill(self, rooms: int, members: int) -> None:
+    def fill(self, rooms: int, members: int, messages: int = 1) -> None:
         """Add rooms, and return when their members have got all that joining made the server send.
 
-        One message in each new room shows it: whoever has it, has all that came before it.
+        Messages in each new room show it: whoever has them, has all that came before them.
 
         Raises:
             LoadError: the server refused something, or was not done after 180 s.
@@ -50,13 +63,13 @@ class Crowd:
         joined = self._join(iter([number for number in numbers for _ in range(members)]), deadline)
         added = [joined[start : start + members] for start in range(0, len(joined), members)]
         for room in added:
-            room[0].send(1)
+            room[0].send(messages)
         unsettled = set(joined)
         while unsettled:
             heard = self._advance(deadline, "settling")
-            unsettled.difference_update(client for client in heard if client.seen)
+            unsettled.difference_update(client for client in heard if client.seen >= messages)
         for room in added:
-            room[0].take_latencies(1)
+            room[0].take_latencies(messages)
         self.rooms += added
 
     def _join(self, waiting: Iterator[int], deadline: float) -> list[Client]:
@@ -64,7 +77,7 @@ class Crowd:
         opened: list[Client] = []
         joining: set[Client] = set()
         while True:
-            for number in islice(waiting, JOINING_AT_ONCE - len(joining)):
+            for number in islice(waiting, self._at_once - len(joining)):
                 client = self._connect(f"room-{number:05}")
                 opened.append(client)
                 joining.add(client)
@@ -74,9 +87,8 @@ class Crowd:
             joining.difference_update(client for client in heard if client.joined)
 
     def _connect(self, room: str) -> Client:
-        process = self.process
         name = f"user-{len(self._clients):05}"
-        client = Client(process.address, process.server.dialect, name, room)
+        client = self._kind(self.process.address, self._dialect, name, room)
         self._clients[client.socket.fileno()] = client
         self._epoll.register(client.socket, select.EPOLLIN)
         return client

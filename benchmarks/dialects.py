@@ -49,6 +49,27 @@ class JsonActions:
         return None
 
 
+class Returning(JsonActions):
+    """The same from clients that have been in their rooms before, and ask for what they missed.
+
+    Args:
+        positions: the epoch and the last offset seen, of each room.
+    """
+
+    def __init__(self, positions: dict[str, tuple[str, int]]) -> None:
+        self._positions = positions
+
+    def join(self, username: str, room: str) -> list[Step]:
+        """List the steps from the open WebSocket to the membership."""
+        epoch, offset = self._positions[room]
+        since = {"epoch": epoch, "offset": offset}
+        register, _ = super().join(username, room)
+        return [
+            register,
+            Step(json.dumps({"action": "join", "room": room, "since": since}), b"joined"),
+        ]
+
+
 class SocketIO:
     """Socket.IO 5 over Engine.IO 4, straight over WebSocket and without acknowledgements.
 

@@ -15,7 +15,7 @@ from benchmarks.client import Client, LoadError
 from benchmarks.crowd import Crowd
 from benchmarks.machine import busy_seconds
 from benchmarks.process import Process
-from benchmarks.scenarios import Idle, Traffic
+from benchmarks.scenarios import Acknowledged, Idle, Traffic
 
 WARM_UP_SECONDS = 1.0
 DRAIN_SECONDS = 30.0
@@ -27,7 +27,7 @@ Figures = dict[str, float]
 """What one run measured, by name: seconds, bytes, or shares of one core."""
 
 
-def run_traffic(crowd: Crowd, load: Traffic, seconds: float) -> Figures:
+def run_traffic(crowd: Crowd, load: Traffic | Acknowledged, seconds: float) -> Figures:
     """Join, warm up, measure for so long, then check that every message reached every member.
 
     Raises:
@@ -63,7 +63,7 @@ def run_idle(crowd: Crowd, load: Idle) -> Figures:
     }
 
 
-def _measure(crowd: Crowd, load: Traffic, seconds: float) -> Figures:
+def _measure(crowd: Crowd, load: Traffic | Acknowledged, seconds: float) -> Figures:
     process = crowd.process
     with _Pump(crowd) as pump:
         pump.start(load.in_flight)

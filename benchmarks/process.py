@@ -14,6 +14,7 @@ from benchmarks.dialects import Dialect, JsonActions, SocketIO
 from benchmarks.machine import Cores
 
 HERE = Path(__file__).parent
+RESULTS = HERE / "results"
 START_SECONDS = 20.0
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -27,6 +28,8 @@ class Server(NamedTuple):
     arguments: tuple[str, ...]
     """For this Python; `{port}` stands for the port."""
     dialect: Dialect
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables beside this process's own."""
 
 
 OURS = Server(
@@ -34,6 +37,8 @@ OURS = Server(
     ("-m", "chatserver", "--config", str(HERE / "bench.yaml"), "--port", "{port}"),
     JsonActions(),
 )
+DURABLE = OURS._replace(environment=(("CHATSERVER_BROKER", "embedded"),))
+"""The same, storing every message before anybody sees it."""
 BASE = Server("websockets", ("-m", "benchmarks.servers.guide", "{port}"), JsonActions())
 SERVERS = (
     OURS,
@@ -51,7 +56,8 @@ class Process:
     """A running server; use it as a context manager.
 
     Entering it returns once the server answers HTTP on its port, and leaving it kills the server: a
-    graceful end would only take time.
+    graceful end would only take time. What it stores is in a folder of its own beside the results,
+    which goes with it.
 
     Raises:
         StartError: it ended, or did not answer within 20 s.
@@ -61,17 +67,21 @@ class Process:
         self.server = server
         self.address = ("127.0.0.1", _free_port())
         self.cores = cores
+        RESULTS.mkdir(exist_ok=True)
+        self._data = tempfile.TemporaryDirectory(prefix="data-", dir=RESULTS)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # __exit__ closes it
 
     def __enter__(self) -> Self:
         """Start the server and wait for it."""
         arguments = [part.format(port=self.address[1]) for part in self.server.arguments]
+        environment = {**os.environ, "CHATSERVER_SERVER__DATA_DIR": self._data.name}
         # A child inherits the affinity: set before the start, it holds for all of its threads.
         os.sched_setaffinity(0, {self.cores.server})
         try:
             self._child = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=HERE.parent,
+                env={**environment, **dict(self.server.environment)},
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
@@ -123,6 +133,7 @@ class Process:
         self._child.kill()
         self._child.wait()
         self._output.close()
+        self._data.cleanup()
 
 
 def _free_port() -> int:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from benchmarks import machine
 from benchmarks.load import Figures
-from benchmarks.process import BASE, OURS
-from benchmarks.scenarios import Idle, Load
+from benchmarks.process import OURS
+from benchmarks.scenarios import Acknowledged, Idle, Load, Storm, Traffic
+from benchmarks.targets import CPU_RATIO, RATIO, aim, base, score
 
 BUSY = 0.85
 """The share of its core above which the generator may be what is measured."""
@@ -18,8 +19,6 @@ BUSY = 0.85
 DISTURBED = 0.15
 """The share of a core taken by other work above which a run is not to be trusted."""
 
-RATIO = "times_websockets"
-CPU_RATIO = "times_websockets_by_cpu"
 PACKAGES = ("chatserver", "aiohttp", "uvloop", "msgspec", "websockets", "python-socketio")
 
 
@@ -32,7 +31,7 @@ class Column(NamedTuple):
     form: str
 
 
-TRAFFIC_COLUMNS = (
+TRAFFIC = (
     Column("deliveries/s", "deliveries_per_s", 1, ",.0f"),
     Column("x websockets", RATIO, 1, ".2f"),
     Column("x by CPU", CPU_RATIO, 1, ".2f"),
@@ -42,11 +41,29 @@ TRAFFIC_COLUMNS = (
     Column("server CPU %", "server_share", 100, ".0f"),
     Column("generator CPU %", "generator_share", 100, ".0f"),
 )
-IDLE_COLUMNS = (
-    Column("KB/connection", "bytes_per_connection", 1e-3, ".1f"),
-    Column("before MB", "bytes_before", 1e-6, ".1f"),
-    Column("after MB", "bytes_after", 1e-6, ".1f"),
-)
+COLUMNS: dict[type[Load], tuple[Column, ...]] = {
+    Traffic: TRAFFIC,
+    Acknowledged: (
+        Column("messages/s", "deliveries_per_s", 1, ",.0f"),
+        Column("x bare", RATIO, 1, ".2f"),
+        Column("x by CPU", CPU_RATIO, 1, ".2f"),
+        Column("CPU/message us", "server_cpu_per_delivery", 1e6, ".2f"),
+        Column("acknowledged p50 ms", "own_copy_p50", 1e3, ".1f"),
+        *TRAFFIC[5:],
+    ),
+    Storm: (
+        Column("joins s", "join_seconds", 1, ".2f"),
+        Column("CPU s", "join_cpu_seconds", 1, ".2f"),
+        Column("returns s", "return_seconds", 1, ".2f"),
+        Column("CPU s", "return_cpu_seconds", 1, ".2f"),
+        Column("x joins by CPU", "times_plain_joins", 1, ".2f"),
+    ),
+    Idle: (
+        Column("KB/connection", "bytes_per_connection", 1e-3, ".1f"),
+        Column("before MB", "bytes_before", 1e-6, ".1f"),
+        Column("after MB", "bytes_after", 1e-6, ".1f"),
+    ),
+}
 
 
 class Results:
@@ -77,14 +94,12 @@ class Results:
 
     def missed(self, load: Load) -> bool:
         """Return whether a load was measured and its target was not reached."""
-        score = self._score(load)
-        if score is None:
-            return False
-        return score > load.target if isinstance(load, Idle) else score < load.target
+        reached = score(load, self._medians(load))
+        return reached is not None and not reached.reached
 
     def table(self, load: Load) -> str:
         """Write the table of one load: a row for each server, the verdict, the warnings."""
-        columns = IDLE_COLUMNS if isinstance(load, Idle) else TRAFFIC_COLUMNS
+        columns = COLUMNS[type(load)]
         medians = self._medians(load)
         rows = [["", *(column.title for column in columns)]]
         rows += [[name, *(_cell(of, column) for column in columns)] for name, of in medians.items()]
@@ -102,8 +117,8 @@ class Results:
             "loads": {
                 load.name: {
                     "title": load.title,
-                    "target": load.target,
-                    "score": self._score(load),
+                    "target": aim(load),
+                    "score": score(load, self._medians(load)),
                     "median": self._medians(load),
                     "runs": self._runs.get(load, {}),
                     "errors": self._errors.get(load, {}),
@@ -119,32 +134,24 @@ class Results:
             server: {figure: median(run[figure] for run in runs) for figure in runs[0]}
             for server, runs in self._runs.get(load, {}).items()
         }
-        base = medians.get(BASE.name)
-        if base and not isinstance(load, Idle):
-            rate, cpu = base["deliveries_per_s"], base["server_cpu_per_delivery"]
+        one = medians.get(base(load) or "")
+        if one is not None:
+            rate, cpu = one["deliveries_per_s"], one["server_cpu_per_delivery"]
             for figures in medians.values():
                 figures[RATIO] = figures["deliveries_per_s"] / rate
                 figures[CPU_RATIO] = cpu / figures["server_cpu_per_delivery"]
         return medians
 
-    def _score(self, load: Load) -> float | None:
-        ours = self._medians(load).get(OURS.name, {})
-        if isinstance(load, Idle):
-            return ours["bytes_per_connection"] / 1000 if ours else None
-        return ours.get(RATIO)
-
     def _verdict(self, load: Load) -> str:
-        if isinstance(load, Idle):
-            target = f"target: at most {load.target:g} KB"
-        else:
-            target = f"target: at least {load.target:g} x"
-        score = self._score(load)
-        if score is None:
-            return f"{target}; not measured"
         medians = self._medians(load)
-        doubtful = any(_doubts(medians.get(name, {})) for name in (OURS.name, BASE.name))
-        verdict = "MISSED" if self.missed(load) else "reached"
-        return f"{target}; {score:.2f}: {verdict}{', but see below' if doubtful else ''}"
+        reached = score(load, medians)
+        if reached is None:
+            return f"target: {aim(load)}; not measured"
+        doubtful = any(_doubts(medians.get(name, {})) for name in (OURS.name, base(load) or ""))
+        verdict = "reached" if reached.reached else "MISSED"
+        return (
+            f"target: {aim(load)}; {reached.text}: {verdict}{', but see below' if doubtful else ''}"
+        )
 
 
 def _cell(figures: Figures, column: Column) -> str:
