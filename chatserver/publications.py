@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import cached_property
 
 from msgspec import Raw, Struct
 
@@ -50,7 +51,7 @@ class RoomState(Struct, frozen=True):
     oldest: int = 1
 
 
-class Page(Struct, frozen=True):
+class Page(Struct, frozen=True, dict=True):
     """Hold a contiguous part of a room's history, oldest first.
 
     Attributes:
@@ -70,9 +71,9 @@ class Page(Struct, frozen=True):
         """The offset of the last publication here; `first` - 1 where there is none."""
         return self.first + len(self.publications) - 1
 
-    @property
+    @cached_property
     def messages(self) -> Raw:
-        """The events as members get them, encoded as one JSON array."""
+        """The events as members get them, encoded as one JSON array; once for all who get it."""
         return Raw(b"[%b]" % b",".join(placed(each.body, place) for place, each in self.numbered()))
 
     def numbered(self) -> Iterator[tuple[int, Publication]]:

@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from chatserver.broker import Broker, Deliver
 from chatserver.broker.line import Line
+from chatserver.broker.pages import Pages, Wanted
 from chatserver.broker.rules import rules_of
 from chatserver.broker.tail import COST, ROOM_BYTES, ROOM_MOST, Tails
 from chatserver.config import Config
@@ -23,9 +24,6 @@ FILE: Final = "chat.db"
 """The store's file in the data folder."""
 
 ON_DISK: Final = frozenset({Durability.FULL, Durability.RELAXED})
-
-Wanted = tuple[int | None, int | None, int, int]
-"""What is read of a room: after, before, limit, bytes."""
 
 
 def store_file(data_dir: Path) -> Path:
@@ -49,6 +47,7 @@ class EmbeddedBroker(Broker):
         self._rules = rules
         self._memory = MemoryStore()
         self._tails = tails or Tails()
+        self._pages = Pages()
         self._subscribed: set[str] = set()
         self._lines: dict[str, Line] = {}
         self._reads: dict[str, dict[Wanted, asyncio.Task[Page]]] = {}
@@ -126,6 +125,10 @@ class EmbeddedBroker(Broker):
         store = self._store(room)
         if store is None:
             return Pending.done(None)
+        wanted = (after, before, limit, max_bytes)
+        page = self._pages.get(room, wanted)
+        if page is not None:
+            return Pending.done(page)
         tail = self._tails.get(room)
         if tail is not None:
             page = (
@@ -134,8 +137,9 @@ class EmbeddedBroker(Broker):
                 else tail.after(after, limit, max_bytes)
             )
             if page is not None:
+                self._pages.add(room, wanted, page)
                 return Pending.done(page)
-        read = self._read(store, room, (after, before, limit, max_bytes))
+        read = self._read(store, room, wanted)
         return Pending(read).then(lambda page: page)
 
     def _store(self, room: str) -> Store | None:
@@ -162,6 +166,7 @@ class EmbeddedBroker(Broker):
             if not outcome.duplicate:
                 # A read that began before this one was delivered is of no use to who asks now.
                 self._reads.pop(room, None)
+                self._pages.forget(room)
                 self._tails.add(publication, position)
                 self._hand_out(publication, position)
         elif not future.done():

@@ -118,6 +118,18 @@ async def test_equal_reads_of_one_moment_are_one_and_later_ones_none(stage: Stag
     assert stage.store.reads == 1
 
 
+async def test_equal_reads_are_one_page_until_something_is_published(stage: Stage) -> None:
+    await whole(stage.history())
+    first, second = await whole(stage.history()), await whole(stage.history())
+    assert second is first
+    assert second.messages is first.messages, "it was encoded twice"
+    assert await whole(stage.history(after=1)) is not first
+    await stage.publish(1)[0]
+    third = await whole(stage.history())
+    assert (first.last, third.last) == (2, 3)
+    assert b'"offset":3' in bytes(third.messages)
+
+
 async def test_a_read_from_before_a_delivery_is_not_shared_with_who_asks_after(
     stage: Stage,
 ) -> None:

@@ -1,0 +1,51 @@
+"""Share pages of history among those who ask for the same until something is published."""
+
+from collections import OrderedDict
+
+from chatserver.broker.tail import COST
+from chatserver.publications import Page
+
+Wanted = tuple[int | None, int | None, int, int]
+"""What is read of a room: after, before, limit, bytes."""
+
+
+class Pages:
+    """Hold pages that were read; those of the rooms not read for longest go first.
+
+    When many clients come back at once, they ask for few different pages: each is put together and
+    encoded once.
+
+    Args:
+        most_bytes: Bytes of all pages together, each with its encoding.
+    """
+
+    def __init__(self, most_bytes: int = 32 * 1024 * 1024) -> None:
+        self._most_bytes = most_bytes
+        self._size = 0
+        self._rooms: OrderedDict[str, dict[Wanted, Page]] = OrderedDict()
+
+    def get(self, room: str, wanted: Wanted) -> Page | None:
+        """Return a page that was added since the room's last publication."""
+        pages = self._rooms.get(room)
+        if pages is None:
+            return None
+        self._rooms.move_to_end(room)
+        return pages.get(wanted)
+
+    def add(self, room: str, wanted: Wanted, page: Page) -> None:
+        """Share a page."""
+        self._rooms.setdefault(room, {})[wanted] = page
+        self._rooms.move_to_end(room)
+        self._size += _size(page)
+        while self._size > self._most_bytes:
+            self.forget(next(iter(self._rooms)))
+
+    def forget(self, room: str) -> None:
+        """Drop a room's pages: something was published to it."""
+        pages = self._rooms.pop(room, None)
+        if pages is not None:
+            self._size -= sum(map(_size, pages.values()))
+
+
+def _size(page: Page) -> int:
+    return COST + 2 * sum(len(each.body) for each in page.publications)
