@@ -1,8 +1,13 @@
 """Carry an outcome that may still be on its way, such as a commit."""
 
-from asyncio import Future
+import asyncio
+import logging
 from collections.abc import Callable, Generator
 from typing import Generic, TypeVar, cast
+
+from chatserver.errors import ActionError
+
+log = logging.getLogger("chatserver.pending")
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -11,61 +16,105 @@ U = TypeVar("U")
 class Pending(Generic[T]):
     """Await or hand on an outcome; a finished one costs no trip through the event loop.
 
+    A plain function that waits (`then`, `when_done`) is called in the very step that brings the
+    outcome, in the order of asking: thousands a second come back from a store, and futures for
+    them would cost more than the storing.
+
     Args:
-        future: The future that brings the outcome.
+        future: Brings the outcome; without one, `settle` or `fail` does.
+
+    Attributes:
+        is_done: Whether the outcome is there, so that `result` may be called.
     """
 
-    __slots__ = ("_future", "_value")
+    __slots__ = ("_calls", "_error", "_trace", "_value", "is_done")
 
-    def __init__(self, future: "Future[T] | None", value: T | None = None) -> None:
-        self._future = future
-        self._value = value
+    def __init__(self, future: "asyncio.Future[T] | None" = None) -> None:
+        self.is_done = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._calls: list[Callable[[], object]] | None = None
+        if future is not None:
+            if future.done():
+                self._take(future)
+            else:
+                future.add_done_callback(self._take)
 
     @classmethod
     def done(cls, value: T) -> "Pending[T]":
         """Return an outcome that is already there."""
-        return cls(None, value)
+        pending = cls()
+        pending.is_done = True
+        pending._value = value
+        return pending
 
-    @property
-    def is_done(self) -> bool:
-        """Whether the outcome is there, so that `result` may be called."""
-        return self._future is None or self._future.done()
+    def settle(self, value: T) -> None:
+        """Bring the outcome, once."""
+        self._value = value
+        self._finish()
+
+    def fail(self, error: BaseException) -> None:
+        """Bring what went wrong instead; nobody has to ask for it."""
+        self._error = error
+        # An answer to a client may be one object for many: each raise would make its trace longer.
+        self._trace = None if isinstance(error, ActionError) else error.__traceback__
+        self._finish()
 
     def result(self) -> T:
         """Return the outcome, or raise what went wrong."""
-        return cast("T", self._value) if self._future is None else self._future.result()
+        if self._error is not None:
+            raise self._error.with_traceback(self._trace)
+        return cast("T", self._value)
 
     def __await__(self) -> Generator[object, None, T]:
-        if self._future is None:
-            return cast("T", self._value)
-        return (yield from self._future.__await__())
+        if not self.is_done:
+            arrived = asyncio.Event()
+            self.when_done(arrived.set)
+            yield from arrived.wait().__await__()
+        return self.result()
 
     def then(self, change: Callable[[T], U]) -> "Pending[U]":
         """Return the outcome as changed by a plain function; failures pass through."""
-        source = self._future
-        if source is None:
+        if self.is_done and self._error is None:
             return Pending.done(change(cast("T", self._value)))
-        changed: Future[U] = source.get_loop().create_future()
+        changed: Pending[U] = Pending()
 
-        def settle(finished: "Future[T]") -> None:
-            if changed.done():
-                return
-            if finished.cancelled():
-                changed.cancel()
+        def settle() -> None:
+            if self._error is not None:
+                changed.fail(self._error)
                 return
             try:
-                changed.set_result(change(finished.result()))
+                value = change(cast("T", self._value))
             except Exception as error:
-                changed.set_exception(error)
-                # Nobody has to ask: whoever wanted to know may be gone.
-                changed.exception()
+                changed.fail(error)
+            else:
+                changed.settle(value)
 
-        source.add_done_callback(settle)
-        return Pending(changed)
+        self.when_done(settle)
+        return changed
 
     def when_done(self, call: Callable[[], object]) -> None:
         """Call back once the outcome is there, at once if it is already."""
-        if self._future is None:
+        if self.is_done:
             call()
+        elif self._calls is None:
+            self._calls = [call]
         else:
-            self._future.add_done_callback(lambda _: call())
+            self._calls.append(call)
+
+    def _take(self, future: "asyncio.Future[T]") -> None:
+        try:
+            value = future.result()
+        except (Exception, asyncio.CancelledError) as error:
+            self.fail(error)
+        else:
+            self.settle(value)
+
+    def _finish(self) -> None:
+        self.is_done = True
+        calls, self._calls = self._calls, None
+        for call in calls or ():
+            try:
+                call()
+            except Exception:
+                log.exception("%r failed", call)

@@ -80,17 +80,17 @@ class EmbeddedBroker(Broker):
         if store is None or publication.ephemeral or not publication.stored:
             self._pass(publication)
             return Pending.done(Published(publication.room, publication.timestamp))
-        future: asyncio.Future[Published] = self._loop.create_future()
+        pending: Pending[Published] = Pending()
         line = self._lines.get(publication.room)
         if line is None:
             line = self._lines[publication.room] = Line()
         line.appended()
-        settle = partial(self._settle, publication, line, future)
+        settle = partial(self._settle, publication, line, pending)
         try:
             store.append(publication, settle)
         except ActionError as error:
             settle(error)
-        return Pending(future)
+        return pending
 
     def subscribe(self, room: str) -> None:
         """Begin to deliver a room."""
@@ -152,29 +152,27 @@ class EmbeddedBroker(Broker):
         self,
         publication: Publication,
         line: Line,
-        future: "asyncio.Future[Published]",
+        pending: Pending[Published],
         outcome: Stored | ActionError,
     ) -> None:
         room = publication.room
         line.settled()
         if line.empty and self._lines.get(room) is line:
             del self._lines[room]
-        if isinstance(outcome, Stored):
-            position = outcome.position
-            if not future.done():
-                future.set_result(Published(room, outcome.timestamp, position, outcome.duplicate))
-            if not outcome.duplicate:
-                # A read that began before this one was delivered is of no use to who asks now.
-                self._reads.pop(room, None)
-                self._pages.forget(room)
-                self._tails.add(publication, position)
-                self._hand_out(publication, position)
-        elif not future.done():
-            future.set_exception(outcome)
-            # Nobody has to ask: a client without an id gets no answer.
-            future.exception()
+        if isinstance(outcome, Stored) and not outcome.duplicate:
+            # A read that began before this one was delivered is of no use to who asks now.
+            self._reads.pop(room, None)
+            self._pages.forget(room)
+            self._tails.add(publication, outcome.position)
+            self._hand_out(publication, outcome.position)
         while line.waiting and (passed := line.next()) is not None:
             self._hand_out(passed, None)
+        # At last: who is told may publish again, and that is to come after.
+        if isinstance(outcome, Stored):
+            place = Published(room, outcome.timestamp, outcome.position, outcome.duplicate)
+            pending.settle(place)
+        else:
+            pending.fail(outcome)
 
     def _pass(self, publication: Publication) -> None:
         line = self._lines.get(publication.room)

@@ -227,6 +227,13 @@ async def test_nothing_overtakes_in_a_room_and_other_rooms_do_not_wait(stage: St
     assert stage.delivered == [0, 3, 0]
 
 
+async def test_what_an_acknowledgement_gives_rise_to_comes_after_its_message(stage: Stage) -> None:
+    outcome = stage.publish(1)[0]
+    outcome.when_done(lambda: stage.broker.publish(publication_passing(ephemeral=False)))
+    await outcome
+    assert stage.delivered == [3, 0]
+
+
 async def test_what_waits_behind_a_stuck_store_is_bounded(stage: Stage) -> None:
     stage.store.settle_on = False
     outcome = stage.publish(1)[0]

@@ -1,6 +1,7 @@
 """Outcomes that are there, come later, fail or are given up."""
 
 import asyncio
+import traceback
 
 import pytest
 
@@ -60,11 +61,66 @@ async def test_a_failure_is_raised_where_the_outcome_is_asked_for() -> None:
     source = future()
     pending = Pending(source)
     source.set_exception(ActionError("unavailable", "The disk is full"))
+    with pytest.raises(ActionError):
+        await pending
     assert pending.is_done
     with pytest.raises(ActionError):
         pending.result()
-    with pytest.raises(ActionError):
-        await pending
+
+
+def traces(error: BaseException) -> int:
+    return len(list(traceback.walk_tb(error.__traceback__)))
+
+
+def test_an_error_that_answers_many_does_not_grow() -> None:
+    error = ActionError("conflict", "This cid was used")
+    lengths = set()
+    for _ in range(3):
+        pending: Pending[int] = Pending()
+        pending.fail(error)
+        with pytest.raises(ActionError) as caught:
+            pending.then(str).result()
+        lengths.add(traces(caught.value))
+    assert len(lengths) == 1
+
+
+def test_a_mistake_in_a_change_shows_where_it_was_made() -> None:
+    pending: Pending[int] = Pending()
+    changed = pending.then(lambda value: 1 // value).then(str)
+    pending.settle(0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        changed.result()
+    assert "1 // value" in str(caught.traceback[-1])
+
+
+def test_callers_are_told_at_once_and_one_that_fails_does_not_harm_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def failing() -> None:
+        raise RuntimeError("no")
+
+    pending: Pending[int] = Pending()
+    told: list[int] = []
+    pending.when_done(failing)
+    pending.when_done(lambda: told.append(pending.result()))
+    pending.settle(3)
+    assert told == [3]
+    assert "failing" in caplog.text
+
+
+async def test_who_gives_up_waiting_does_not_take_the_outcome_from_others() -> None:
+    pending: Pending[int] = Pending()
+
+    async def wait() -> int:
+        return await pending
+
+    impatient, patient = asyncio.create_task(wait()), asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    pending.settle(5)
+    assert await patient == 5
 
 
 async def test_an_outcome_is_changed_once_it_is_there() -> None:
@@ -132,7 +188,7 @@ async def test_callers_are_told_in_the_order_they_asked() -> None:
     assert order.empty()
     source.set_result(1)
     async with asyncio.timeout(5):
-        assert [await order.get() for _ in range(3)] == ["first", "second", "changed"]
+        assert [await order.get() for _ in range(3)] == ["first", "changed", "second"]
 
 
 async def test_callers_are_told_of_failures_too() -> None:
