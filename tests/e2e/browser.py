@@ -36,8 +36,11 @@ async def chromium() -> AsyncIterator[Browser]:
 async def home(
     chromium: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ServerProcess]:
-    """Give a running server that tests share; each uses rooms and names while it runs."""
-    server = ServerProcess(tmp_path_factory.mktemp("home"), {})
+    """Give a running server that tests share; each uses rooms and names while it runs.
+
+    It keeps no histories: no test is to see what another one said.
+    """
+    server = ServerProcess(tmp_path_factory.mktemp("home"), {"broker": "memory"})
     await server.start()
     yield server
     await server.stop()

@@ -63,6 +63,31 @@ async def test_a_restarted_server_finds_everybody_again(serve: Servers, visit: V
     await expect(bob.page.locator(".message:not(.own) .author")).to_have_text(["alice"])
 
 
+async def test_what_was_said_meanwhile_is_shown_once(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice, bob, wire = await wired(server, visit)
+    await alice.say("before")
+    await bob.sees("before")
+    wire.send(action="reconnect", after_ms=60_000, reason="Maintenance")
+    await wire.close(3001)
+    await alice.expect_state("Offline")
+    await bob.say("meanwhile")
+    await bob.sees("meanwhile")
+    await alice.page.clock.fast_forward(61_000)
+    await alice.expect_state("Online")
+
+    await bob.say("after")
+    await alice.sees("after")
+    await expect(alice.page.locator(".text")).to_have_text(["before", "meanwhile", "after"])
+    await expect(alice.page.get_by_role("log")).not_to_contain_text("not shown here")
+
+    carol = await visit(server.url)
+    await carol.enter("carol")
+    await expect(carol.page.locator(".text")).to_have_text(["before", "meanwhile", "after"])
+    await carol.say("I have read it all")
+    await alice.sees("I have read it all")
+
+
 async def test_refused_messages_go_again_in_their_order(home: ServerProcess, visit: Visits) -> None:
     alice, bob, wire = await wired(home, visit)
     wire.hold.add("message")
@@ -222,6 +247,6 @@ async def test_the_page_works_below_a_prefix(visit: Visits, tmp_path: Path) -> N
         for path in ("/talk", "/talk/"):
             alice = await visit(str(server.make_url(path)))
             await alice.enter("alice" + path)
-            await alice.say("hello from below")
-            await alice.sees("hello from below")
+            await alice.say(f"hello from {path}")
+            await alice.sees(f"hello from {path}")
             await alice.page.close()

@@ -1,7 +1,7 @@
 // Who we are and where: the name, the joined rooms, and what happens in them.
 
 import { Refused } from "./protocol.js";
-import { Room } from "./room.js";
+import { NEWEST, Room } from "./room.js";
 import { Rooms } from "./rooms.js";
 
 /** One person's chat: takes the view's wishes to the connection and the events to the view. */
@@ -131,8 +131,7 @@ export class Session {
     if (frame.action === "error") {
       this.#view.complain(frame.message);
     } else if (frame.action === "message" && room) {
-      const watched = room === this.#rooms.current && !document.hidden;
-      if (room.message(frame, own) && !watched) room.unread += 1;
+      if (room.message(frame, own)) this.#count(room, 1);
       this.#render();
     } else if (frame.action === "notification" && room) {
       room.notification(frame, own);
@@ -184,9 +183,12 @@ export class Session {
   }
 
   async #join(name) {
-    const reply = await this.#connection.request("join", { room: name });
+    const before = this.#rooms.get(name);
+    const missing = before?.missing ?? { last: NEWEST };
+    const reply = await this.#connection.request("join", { room: name, ...missing });
     const room = this.#rooms.get(reply.room) ?? this.#rooms.add(this.#make(reply.room));
-    room.joined(reply);
+    const news = room.joined(reply, this.#user);
+    if (before) this.#count(room, news);
     if (this.#onlyOne) {
       for (const other of this.#rooms.names) if (other !== room.name) this.#forget(other);
     }
@@ -199,6 +201,11 @@ export class Session {
       author: () => ({ username: this.#name, sender: this.#user }),
       unseen: (news) => this.#view.unseen(news),
     });
+  }
+
+  #count(room, news) {
+    const watched = room === this.#rooms.current && !document.hidden;
+    if (!watched) room.unread += news;
   }
 
   #forget(name) {
