@@ -14,6 +14,7 @@ from chatserver.history import History
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.rights import Right
+from chatserver.rules import RoomRules
 from chatserver.session import Identity, Reply, Session, User
 
 Outcome = Reply | Pending[Reply | None] | None
@@ -125,12 +126,14 @@ class Hub(Protocol):
         data_dir: The folder for what has to outlive the process; it may not exist yet.
         draining: Whether the end has begun: all connections are about to be closed.
         history: What the rooms keep.
+        rules: What the configuration says about single rooms.
     """
 
     config: Config
     data_dir: Path
     draining: bool
     history: History
+    rules: RoomRules
 
     def timestamp(self) -> str:
         """Return the time now as RFC 3339 with milliseconds."""

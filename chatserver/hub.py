@@ -22,6 +22,7 @@ from chatserver.positions import Position
 from chatserver.publications import placed
 from chatserver.rights import Right
 from chatserver.rooms import Room, RoomTable
+from chatserver.rules import RoomRules
 from chatserver.session import ANONYMOUS, Identity, Session, User
 from chatserver.stats import Stats
 from chatserver.users import Users
@@ -51,6 +52,7 @@ class LocalHub(Hub):
         stats: Stats,
     ) -> None:
         self.config = config
+        self.rules = RoomRules(config.rooms)
         self.data_dir = data_dir
         self.stats = stats
         self.sessions: set[Session] = set()
@@ -109,7 +111,7 @@ class LocalHub(Hub):
         if stranger:
             self.check_connections(identity.user)
         for room in list(self.table.joined(session)):
-            if stranger or not identity.rights.allows(Right.JOIN, room):
+            if stranger or not self.rules.allows(identity, Right.JOIN, room):
                 self.leave(session, room)
         if stranger:
             self.users.detach(session)
@@ -135,7 +137,7 @@ class LocalHub(Hub):
 
     def allows(self, session: Session, right: Right, room: str) -> bool:
         """Tell whether a session may do something in a room; see `Hub.allows`."""
-        return session.identity.rights.allows(right, room)
+        return self.rules.allows(session.identity, right, room)
 
     def user(self, id: str) -> User | None:
         """Return a connected user by id."""

@@ -81,8 +81,7 @@ async def _state(hub: Hub, room: str) -> RoomState | None:
 
 
 async def _missed(hub: Hub, room: str, since: Since) -> Stream:
-    limits = hub.config.limits
-    limit, max_bytes = fit(limits.recovery_limit, limits.recovery_bytes, limits.max_frame_out)
+    limit, max_bytes = fit(*_bounds(hub, room), hub.config.limits.max_frame_out)
     for _ in range(TRIES):
         state = await _state(hub, room)
         if state is None or not _within(state, since, limit):
@@ -98,8 +97,8 @@ async def _missed(hub: Hub, room: str, since: Since) -> Stream:
 
 
 async def _newest(hub: Hub, room: str, count: int) -> Stream:
-    limits = hub.config.limits
-    count, max_bytes = fit(count, limits.recovery_bytes, limits.max_frame_out)
+    _, most_bytes = _bounds(hub, room)
+    count, max_bytes = fit(count, most_bytes, hub.config.limits.max_frame_out)
     for _ in range(TRIES):
         read = hub.history.publications(room, limit=count, max_bytes=max_bytes)
         if read.is_done:
@@ -110,6 +109,14 @@ async def _newest(hub: Hub, room: str, count: int) -> Stream:
             # Large messages make a page shorter; one that asks for more is never there at once.
             count = min(count, max(1, len(page.publications)))
     return await _state(hub, room), None
+
+
+def _bounds(hub: Hub, room: str) -> tuple[int, int]:
+    rule, limits = hub.rules.find(room), hub.config.limits
+    return (
+        rule.recovery_limit or limits.recovery_limit,
+        rule.recovery_bytes or limits.recovery_bytes,
+    )
 
 
 def _within(state: RoomState, since: Since, limit: int) -> bool:

@@ -8,14 +8,14 @@ from typing import Final, Self
 from chatserver.broker import Broker, Deliver
 from chatserver.broker.line import Line
 from chatserver.broker.pages import Pages, Wanted
-from chatserver.broker.rules import rules_of
 from chatserver.broker.tail import COST, ROOM_BYTES, ROOM_MOST, Tails
-from chatserver.config import Config
+from chatserver.config import Config, LimitsConfig, RoomConfig
 from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Page, Publication, RoomState, Rules, keep_all
+from chatserver.rules import RoomRules
 from chatserver.store import Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
@@ -55,12 +55,14 @@ class EmbeddedBroker(Broker):
     @classmethod
     def configured(cls, config: Config, data_dir: Path) -> Self:
         """Make one that stores in the data folder, and can recover from memory what it may."""
-        limits = config.limits
+        bounds: list[LimitsConfig | RoomConfig] = [config.limits, *config.rooms]
+        most = max(each.recovery_limit or 0 for each in bounds)
+        most_bytes = max(each.recovery_bytes or 0 for each in bounds)
         tails = Tails(
-            room_most=max(ROOM_MOST, 2 * limits.recovery_limit),
-            room_bytes=max(ROOM_BYTES, 2 * (limits.recovery_bytes + COST * limits.recovery_limit)),
+            room_most=max(ROOM_MOST, 2 * most),
+            room_bytes=max(ROOM_BYTES, 2 * (most_bytes + COST * most)),
         )
-        return cls(SqliteStore(store_file(data_dir)), rules_of(config.rooms), tails)
+        return cls(SqliteStore(store_file(data_dir)), RoomRules(config.rooms).keeping, tails)
 
     async def startup(self, deliver: Deliver) -> None:
         """Open the store; see `Store.startup` for what can be wrong with it."""

@@ -8,7 +8,7 @@ from chatserver.config import Config
 from chatserver.context import Published
 from chatserver.errors import ConfigError
 from chatserver.pending import Pending
-from chatserver.publications import Page, RoomState
+from chatserver.publications import Durability, Page, RoomState
 
 
 class MemoryBroker(Broker):
@@ -19,11 +19,11 @@ class MemoryBroker(Broker):
 
     @classmethod
     def configured(cls, config: Config, data_dir: Path) -> Self:
-        """Make one; `rooms` would promise what it does not keep."""
-        if config.rooms:
+        """Make one; an entry of `rooms` may not promise what it does not keep."""
+        if any(each.durability is not Durability.NONE for each in config.rooms):
             raise ConfigError(
                 "`rooms` says how histories are kept, and this broker keeps none; write"
-                " `broker: embedded`, or remove `rooms`"
+                " `broker: embedded`, or `durability: none` in each entry"
             )
         return cls()
 

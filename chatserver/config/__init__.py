@@ -1,5 +1,6 @@
 """Hold the configuration as types; config.yaml in the project's root documents each option."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -82,20 +83,44 @@ class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     recovery_bytes: Bytes = 384 * 1024
 
 
+class Anybody(StrEnum):
+    """Stand for users that nobody can list; guests are no `USERS`."""
+
+    EVERYONE = "everyone"
+    USERS = "users"
+    NOBODY = "nobody"
+
+
+Who = list[str] | Anybody | None
+"""User ids, or a word for them; None leaves it to each user's own rights."""
+
+
 class RoomConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Say how the rooms whose names match keep their histories.
+    """Say how the rooms whose names match keep their histories, and who may do what there.
 
     Attributes:
         match: A room name; ``*`` stands for any number of characters.
         durability: What the acknowledgement of a message promises.
         length: Messages kept at least; None keeps all.
         age: Seconds a message is kept at least; None keeps it for ever.
+        recovery_limit: Missed messages that `join` brings at once; None takes `limits`'.
+        recovery_bytes: Bytes of them; None takes `limits`'.
+        join: Who may join, of those whose own rights allow it.
+        read: Who may read, of those whose own rights allow it.
+        write: Who may write, of those whose own rights allow it.
+        moderate: Who may moderate, beside those whose own rights allow it.
     """
 
     match: Annotated[str, Meta(min_length=1)]
     durability: Durability = Durability.FULL
     length: Count | None = None
     age: Annotated[float, Meta(gt=0)] | None = None
+    recovery_limit: Count | None = None
+    recovery_bytes: Bytes | None = None
+    join: Who = None
+    read: Who = None
+    write: Who = None
+    moderate: Who = None
 
 
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
