@@ -59,6 +59,7 @@ class Connection(Pulse):
     __slots__ = (
         "_acknowledgements",
         "_bad",
+        "_handled",
         "_hub",
         "_pipeline",
         "_writer",
@@ -82,6 +83,7 @@ class Connection(Pulse):
         self._writer = writer
         self._acknowledgements: Acknowledgements | None = None
         self._bad = 0
+        self._handled = 0
 
     async def run(self) -> None:
         """Handle frames until the connection ends, whatever the way; then clean up."""
@@ -124,7 +126,6 @@ class Connection(Pulse):
 
     async def _read(self) -> None:
         receive = self._socket.receive
-        handled = 0
         while True:
             message = await receive()
             self._seen = self._sweeper.now
@@ -141,12 +142,18 @@ class Connection(Pulse):
             else:
                 self._ended(message)
                 return
-            handled += 1
-            if handled >= FAIRNESS:
-                handled = 0
+            self._handled += 1
+            if self._handled == FAIRNESS // 2:
+                # A yield amid a burst would split it for good: its answers come back as two bursts.
+                self._loop.call_soon(self._begin_turn)
+            elif self._handled >= FAIRNESS:
+                self._handled = 0
                 await asyncio.sleep(0)
             if self._transport.get_write_buffer_size() > self._limits.slow_soft:
                 await self._catch_up()
+
+    def _begin_turn(self) -> None:
+        self._handled = 0
 
     async def _text(self, raw: str) -> None:
         self._stats.messages_in += 1

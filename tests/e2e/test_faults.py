@@ -389,6 +389,21 @@ async def test_one_busy_connection_does_not_starve_the_others() -> None:
             assert await asyncio.to_thread(read_all) == 5000
 
 
+async def test_a_burst_is_answered_in_one_piece_however_much_came_before() -> None:
+    async with ChatServer({"middlewares": []}) as chat:
+        burst = b"".join(RawFrames.echo(number) for number in range(5))
+
+        def talk() -> set[int]:
+            with RawClient(int(chat.url.rpartition(":")[2])) as client:
+                sizes = set()
+                for _ in range(100):
+                    client.socket.sendall(burst)
+                    sizes.add(len(client.socket.recv(65536)))
+                return sizes
+
+        assert len(await asyncio.to_thread(talk)) == 1
+
+
 class RawFrames:
     """Build frames for floods."""
 
