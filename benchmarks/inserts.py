@@ -1,8 +1,9 @@
 """The bare loop beside the acknowledged load: the same rows into the same table, and no server.
 
-`python -m benchmarks.inserts FOLDER SECONDS ROOMS BATCH` prints its figures as JSON. The rows are
-made before the clock starts; each batch is one `executemany` in a transaction of its own, which
-waits for the disk as the server does (`synchronous=FULL`).
+`python -m benchmarks.inserts FOLDER SECONDS ROOMS RUN BATCH` prints its figures as JSON. The rows
+are made before the clock starts, in runs of one room as clients with so many in flight send them;
+each batch is one `executemany` in a transaction of its own, which waits for the disk as the server
+does (`synchronous=FULL`).
 """
 
 import json
@@ -38,7 +39,7 @@ def run_inserts(cores: Cores, load: Acknowledged, seconds: float) -> Figures:
         LoadError: it failed; the message has what it printed.
     """
     with tempfile.TemporaryDirectory(prefix="data-", dir=RESULTS) as folder:
-        arguments = (folder, seconds, load.rooms, load.batch)
+        arguments = (folder, seconds, load.rooms, load.in_flight, load.batch)
         os.sched_setaffinity(0, {cores.server})
         try:
             done = subprocess.run(
@@ -55,7 +56,7 @@ def run_inserts(cores: Cores, load: Acknowledged, seconds: float) -> Figures:
     return figures
 
 
-def insert(folder: Path, seconds: float, rooms: int, batch: int) -> Figures:
+def insert(folder: Path, seconds: float, rooms: int, run: int, batch: int) -> Figures:
     """Insert for so long, after a warm-up, into a new file; return rows per second and CPU time."""
     connection = open_file(folder / "chat.db", 1)
     for room in range(rooms):
@@ -65,7 +66,7 @@ def insert(folder: Path, seconds: float, rooms: int, batch: int) -> Figures:
     inserted = counted = 0
     warm = time.perf_counter() + WARM_UP_SECONDS
     while wall < seconds:
-        rows = [_row(number, rooms) for number in range(inserted, inserted + batch)]
+        rows = [_row(number, rooms, run) for number in range(inserted, inserted + batch)]
         started, used = time.perf_counter(), time.process_time()
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(INSERT, rows)
@@ -87,8 +88,10 @@ def _room(number: int) -> str:
     return f"room-{number:05}"
 
 
-def _row(number: int, rooms: int) -> Row:
-    turn, room = divmod(number, rooms)
+def _row(number: int, rooms: int, run: int) -> Row:
+    runs, within = divmod(number, run)
+    turns, room = divmod(runs, rooms)
+    turn = turns * run + within
     user, cid = f"guest:{room:032x}", f"{room:08x}-{turn:08}"
     body = encode_event(
         {
@@ -105,5 +108,5 @@ def _row(number: int, rooms: int) -> Row:
 
 
 if __name__ == "__main__":
-    _, *given = sys.argv
-    print(json.dumps(insert(Path(given[0]), float(given[1]), int(given[2]), int(given[3]))))
+    _, given_folder, given_seconds, *given_sizes = sys.argv
+    print(json.dumps(insert(Path(given_folder), float(given_seconds), *map(int, given_sizes))))

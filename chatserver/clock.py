@@ -5,17 +5,19 @@ from datetime import UTC, datetime
 
 
 class Stamper:
-    """Format the time as RFC 3339 in UTC with milliseconds; each millisecond is formatted once.
+    """Format the time as RFC 3339 in UTC with milliseconds; each of them is formatted once.
 
     Args:
         now: Returns Unix time in seconds.
     """
 
-    __slots__ = ("_millisecond", "_now", "_text")
+    __slots__ = ("_millisecond", "_now", "_second", "_start", "_text")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._millisecond = -1
+        self._second = -1
+        self._start = ""
         self._text = ""
 
     def __call__(self) -> str:
@@ -24,6 +26,8 @@ class Stamper:
         if millisecond != self._millisecond:
             self._millisecond = millisecond
             second, rest = divmod(millisecond, 1000)
-            moment = datetime.fromtimestamp(second, UTC)
-            self._text = f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+            if second != self._second:
+                self._second = second
+                self._start = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+            self._text = f"{self._start}.{rest:03d}Z"
         return self._text

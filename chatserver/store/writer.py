@@ -75,7 +75,7 @@ class Writer:
             sqlite3.Error: Nothing of it may be acknowledged.
         """
         try:
-            self._synchronous(relaxed=all(self._ledger.is_relaxed(each.room) for each in batch))
+            self._synchronous(relaxed=all(map(self._ledger.is_relaxed, {p.room for p in batch})))
             try:
                 outcomes = self._transact(batch)
             except sqlite3.IntegrityError:
