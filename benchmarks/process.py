@@ -68,13 +68,15 @@ class Process:
         self.address = ("127.0.0.1", _free_port())
         self.cores = cores
         RESULTS.mkdir(exist_ok=True)
-        self._data = tempfile.TemporaryDirectory(prefix="data-", dir=RESULTS)
+        self._folder = tempfile.TemporaryDirectory(prefix="data-", dir=RESULTS)
+        self.data = self._folder.name
+        """Where it stores."""
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # __exit__ closes it
 
     def __enter__(self) -> Self:
         """Start the server and wait for it."""
         arguments = [part.format(port=self.address[1]) for part in self.server.arguments]
-        environment = {**os.environ, "CHATSERVER_SERVER__DATA_DIR": self._data.name}
+        environment = {**os.environ, "CHATSERVER_SERVER__DATA_DIR": self.data}
         # A child inherits the affinity: set before the start, it holds for all of its threads.
         os.sched_setaffinity(0, {self.cores.server})
         try:
@@ -133,7 +135,7 @@ class Process:
         self._child.kill()
         self._child.wait()
         self._output.close()
-        self._data.cleanup()
+        self._folder.cleanup()
 
 
 def _free_port() -> int:

@@ -77,7 +77,7 @@ LOADS: tuple[Load, ...] = (
         *(200, 1, 16),
         target=30_000,
         share=0.6,
-        batch=1000,
+        batch=500,
     ),
     Storm("storm", "3000 clients come back at once, 50 missed messages each", 60, 50, 50, 3.0),
     Idle("idle", "5000 idle connections in 250 rooms of 20", 250, 20, 20.0),

@@ -42,7 +42,7 @@ def run_storm(process: Process, load: Storm) -> Figures:
     crowd = Crowd(process, dialect=Returning(positions), at_once=AT_ONCE)
     returns, return_cpu = _measure(process, crowd, load)
     for client in _all(crowd):
-        _check(client, positions, load.missed)
+        check(client.username, client.reply, positions, load.missed)
     return {
         "join_seconds": joins,
         "join_cpu_seconds": join_cpu,
@@ -50,6 +50,24 @@ def run_storm(process: Process, load: Storm) -> Figures:
         "return_cpu_seconds": return_cpu,
         "times_plain_joins": return_cpu / join_cpu,
     }
+
+
+def check(username: str, reply: bytes, positions: dict[str, Position], missed: int) -> None:
+    """Check that a `joined` has just what was missed.
+
+    Raises:
+        LoadError: it has not; the message says who got what.
+    """
+    joined = json.loads(reply)
+    epoch, offset = positions[joined["room"]]
+    got = [message.get("offset") for message in joined["messages"]]
+    if (
+        not joined.get("recovered")
+        or (joined["epoch"], joined["offset"]) != (epoch, offset + missed)
+        or got != list(range(offset + 1, offset + missed + 1))
+        or any(message["text"] != Publisher.text for message in joined["messages"])
+    ):
+        raise LoadError(f"{username} was to get {missed} messages, and got {got}")
 
 
 def _measure(process: Process, crowd: Crowd, load: Storm) -> tuple[float, float]:
@@ -68,19 +86,6 @@ def _all(crowd: Crowd) -> Iterable[Client]:
 def _position(client: Client) -> tuple[str, Position]:
     joined = json.loads(client.reply)
     return joined["room"], (joined["epoch"], joined["offset"])
-
-
-def _check(client: Client, positions: dict[str, Position], missed: int) -> None:
-    joined = json.loads(client.reply)
-    epoch, offset = positions[joined["room"]]
-    got = [message.get("offset") for message in joined["messages"]]
-    if (
-        not joined.get("recovered")
-        or (joined["epoch"], joined["offset"]) != (epoch, offset + missed)
-        or got != list(range(offset + 1, offset + missed + 1))
-        or any(message["text"] != Publisher.text for message in joined["messages"])
-    ):
-        raise LoadError(f"{client.username} was to get {missed} messages, and got {got}")
 
 
 def _wait_until_empty(process: Process) -> None:
