@@ -161,20 +161,23 @@ class EmbeddedBroker(Broker):
         line.settled()
         if line.empty and self._lines.get(room) is line:
             del self._lines[room]
-        if isinstance(outcome, Stored) and not outcome.duplicate:
-            # A read that began before this one was delivered is of no use to who asks now.
-            self._reads.pop(room, None)
-            self._pages.forget(room)
-            self._tails.add(publication, outcome.position)
-            self._hand_out(publication, outcome.position)
-        while line.waiting and (passed := line.next()) is not None:
-            self._hand_out(passed, None)
-        # At last: who is told may publish again, and that is to come after.
-        if isinstance(outcome, Stored):
-            place = Published(room, outcome.timestamp, outcome.position, outcome.duplicate)
-            pending.settle(place)
-        else:
-            pending.fail(outcome)
+        try:
+            if isinstance(outcome, Stored) and not outcome.duplicate:
+                # A read that began before this one was delivered is of no use to who asks now.
+                self._reads.pop(room, None)
+                self._pages.forget(room)
+                self._tails.add(publication, outcome.position)
+                self._hand_out(publication, outcome.position)
+            while line.waiting and (passed := line.next()) is not None:
+                self._hand_out(passed, None)
+        finally:
+            # Last: who is told may publish again, and that is to come after.
+            if isinstance(outcome, Stored):
+                pending.settle(
+                    Published(room, outcome.timestamp, outcome.position, outcome.duplicate)
+                )
+            else:
+                pending.fail(outcome)
 
     def _pass(self, publication: Publication) -> None:
         line = self._lines.get(publication.room)
