@@ -9,7 +9,7 @@ from chatserver.pending import Pending
 from chatserver.session import Reply
 
 Settle = Callable[[Envelope, Pending[Reply | None]], None]
-"""Answer one message with an outcome that is there."""
+"""Do something about one message with an outcome that is there."""
 
 
 class Acknowledgements:
@@ -17,16 +17,19 @@ class Acknowledgements:
 
     Args:
         settle: Answers a message.
+        foresee: Hears of an outcome that is there but has to wait for its turn, at least once.
         most: Outcomes that may be on their way; reading stops until one is settled.
     """
 
-    __slots__ = ("_most", "_queue", "_room", "_settle")
+    __slots__ = ("_due", "_foresee", "_most", "_queue", "_room", "_settle")
 
-    def __init__(self, settle: Settle, most: int) -> None:
+    def __init__(self, settle: Settle, foresee: Settle, most: int) -> None:
         self._settle = settle
+        self._foresee = foresee
         self._most = most
         self._queue: deque[tuple[Envelope, Pending[Reply | None]]] = deque()
         self._room = asyncio.Event()
+        self._due = 0  # Outcomes that were settled before they called.
 
     @property
     def full(self) -> bool:
@@ -56,6 +59,12 @@ class Acknowledgements:
         self._room.set()
 
     def _advance(self) -> None:
+        self._due -= 1
         while self._queue and self._queue[0][1].is_done:
+            self._due += 1
             self._settle(*self._queue.popleft())
+        if self._due < 0:
+            for envelope, outcome in self._queue:
+                if outcome.is_done:
+                    self._foresee(envelope, outcome)
         self._room.set()

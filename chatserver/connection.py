@@ -6,6 +6,7 @@ The bounds and their verdicts are listed in docs/message_path.md.
 
 import asyncio
 import logging
+from contextlib import suppress
 from time import perf_counter
 from typing import Final
 
@@ -19,6 +20,7 @@ from chatserver.envelope import Envelope, NotJsonError, address_of, parse, plain
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
 from chatserver.frames import close_answer, close_frame, pong_frame
 from chatserver.hub import LocalHub
+from chatserver.latch import RETRYABLE, Latch
 from chatserver.liveness import Sweeper
 from chatserver.logs import CURRENT
 from chatserver.pending import Pending
@@ -61,6 +63,7 @@ class Connection(Pulse):
         "_bad",
         "_handled",
         "_hub",
+        "_latch",
         "_pipeline",
         "_writer",
     )
@@ -82,6 +85,7 @@ class Connection(Pulse):
         self._pipeline = pipeline
         self._writer = writer
         self._acknowledgements: Acknowledgements | None = None
+        self._latch: Latch | None = None
         self._bad = 0
         self._handled = 0
 
@@ -171,6 +175,8 @@ class Connection(Pulse):
                 raise ActionError(
                     ErrorCode.DRAINING, "The server is shutting down; connect again in a moment"
                 )
+            if self._latch:
+                self._latch.check(raw, self._last_room)
             outcome = await self._pipeline.message(Context(self._session, self._hub, envelope))
             self._session.greeted = True
             if outcome is not None:
@@ -180,6 +186,7 @@ class Connection(Pulse):
                 envelope = self._address(raw)
                 self._count_bad(error)
             self.refuse(envelope, error)
+            self._close_latch(raw, error)
         except Disconnect as end:
             self.close(end.code, end.reason)
         except asyncio.CancelledError:
@@ -231,7 +238,7 @@ class Connection(Pulse):
             return
         if self._acknowledgements is None:
             self._acknowledgements = Acknowledgements(
-                self._answer_pending, self._limits.max_in_flight
+                self._answer_pending, self._foresee, self._limits.max_in_flight
             )
         self._acknowledgements.add(envelope, outcome)
 
@@ -242,9 +249,26 @@ class Connection(Pulse):
                 self.answer(envelope, reply)
         except ActionError as error:
             self.refuse(envelope, error)
+            self._close_latch(envelope.raw, error, late=True)
         except (Exception, asyncio.CancelledError):
             log.exception("%s failed", printable(envelope.action))
             self.refuse(envelope, FAILED)
+
+    def _foresee(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+        with suppress(Exception, asyncio.CancelledError):
+            try:
+                outcome.result()
+            except ActionError as error:
+                self._close_latch(envelope.raw, error, late=True)
+
+    def _close_latch(self, raw: str, error: ActionError, *, late: bool = False) -> None:
+        if error.code in RETRYABLE:
+            self._latch = self._latch or Latch()
+            self._latch.refused(raw, self._last_room, error, late=late)
+
+    @property
+    def _last_room(self) -> str | None:
+        return next(reversed(self._hub.joined(self._session)), None)
 
     def _parse(self, raw: str) -> Envelope:
         try:

@@ -16,22 +16,27 @@ class Desk:
 
     def __init__(self, most: int = 3) -> None:
         self.settled: list[tuple[object, str | None]] = []
-        self.queue = Acknowledgements(self._settle, most)
+        self.foreseen: set[object] = set()
+        self.queue = Acknowledgements(self._settle, self._foresee, most)
         self._count = 0
 
     def later(self) -> "asyncio.Future[Reply | None]":
         """Add a message whose outcome is still on its way."""
         future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
-        self.queue.add(self._next(), Pending(future))
+        self.queue.add(self.next(), Pending(future))
         return future
 
     def now(self) -> None:
         """Add a message whose outcome is there."""
-        self.queue.add(self._next(), Pending.done(Reply("now")))
+        self.queue.add(self.next(), Pending.done(Reply("now")))
 
-    def _next(self) -> Envelope:
+    def next(self) -> Envelope:
         self._count += 1
         return parse(f'{{"action": "x", "id": {self._count}}}')
+
+    def _foresee(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+        assert outcome.is_done
+        self.foreseen.add(envelope.id)
 
     def _settle(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
         try:
@@ -73,6 +78,31 @@ async def test_each_outcome_is_settled_once() -> None:
         futures[index].set_result(Reply(str(index)))
         await turn()
     assert desk.settled == [(index + 1, str(index)) for index in range(50)]
+
+
+async def test_what_is_there_before_its_turn_is_foreseen() -> None:
+    desk = Desk(most=10)
+    first, second, third, fourth = (desk.later() for _ in range(4))
+    first.set_result(None)
+    second.set_result(None)
+    await turn()
+    assert desk.foreseen == set()
+    fourth.set_exception(ActionError("unavailable", "The disk is full"))
+    await turn()
+    assert (desk.settled, desk.foreseen) == ([(1, None), (2, None)], {4})
+    third.set_result(None)
+    await turn()
+    desk.now()
+    assert [number for number, _ in desk.settled] == [1, 2, 3, 4, 5]
+
+
+async def test_a_refusal_at_once_is_foreseen_at_once() -> None:
+    desk = Desk()
+    desk.later()
+    refused: Pending[Reply | None] = Pending()
+    refused.fail(ActionError("unavailable", "Too many are waiting"))
+    desk.queue.add(desk.next(), refused)
+    assert desk.foreseen == {2}
 
 
 async def test_failures_and_silence_keep_their_place() -> None:

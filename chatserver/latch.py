@@ -1,0 +1,98 @@
+"""Keep a client's messages in order when one of them is refused for now.
+
+A client need not wait for one acknowledgement before it sends the next message. If one is refused
+that may be sent again, those behind it must not overtake it: they get the same refusal until then.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from chatserver.envelope import DECODE_ERRORS
+from chatserver.errors import ActionError, ErrorCode
+
+RETRYABLE: Final = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE, ErrorCode.DRAINING})
+"""Codes after which a client sends the same message again."""
+
+MOST: Final = 1000
+"""Rooms of one connection that are held at once; beyond, the oldest is let go."""
+
+
+class Latch:
+    """Hold the first refusal in each room, until the message it was for comes again.
+
+    Messages are known by their `cid`; those without one may be in any order. One that names no room
+    goes to the room joined last.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held: dict[str, _Held] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is held, so that `check` makes a difference."""
+        return bool(self._held)
+
+    def refused(
+        self, raw: str, last_room: str | None, error: ActionError, *, late: bool = False
+    ) -> None:
+        """Note a refusal that is for now, unless an earlier message of the room is held already.
+
+        Args:
+            raw: The text of the message.
+            last_room: The room joined last.
+            error: The refusal; its code is one of `RETRYABLE`.
+            late: Whether the message had been let pass: then it came before all that were not.
+        """
+        room, cid = _read(raw, last_room)
+        if room is None or cid is None:
+            return
+        held = self._held.get(room)
+        if held is None and len(self._held) >= MOST:
+            del self._held[next(iter(self._held))]
+        if held is None or (late and not held.late):
+            self._held[room] = _Held(cid, error, late)
+
+    def check(self, raw: str, last_room: str | None) -> None:
+        """Let a message pass, unless it would overtake a refused one.
+
+        Args:
+            raw: The text of the message.
+            last_room: The room joined last.
+
+        Raises:
+            ActionError: What the refused one got.
+        """
+        room, cid = _read(raw, last_room)
+        held = None if room is None or cid is None else self._held.get(room)
+        if held is None or room is None:
+            return
+        if cid != held.cid:
+            raise held.error
+        del self._held[room]
+
+
+class _Held(Struct, frozen=True):
+    cid: str
+    error: ActionError
+    late: bool
+
+
+class _Head(Struct, gc=False):
+    room: str | None = None
+    cid: str | None = None
+
+
+_head: Final = Decoder(_Head)
+
+
+def _read(raw: str, last_room: str | None) -> tuple[str | None, str | None]:
+    if '"cid"' not in raw:
+        return None, None
+    try:
+        head = _head.decode(raw)
+    except DECODE_ERRORS:
+        return None, None
+    return last_room if head.room is None else head.room, head.cid

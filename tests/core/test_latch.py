@@ -1,0 +1,154 @@
+"""What a client sends behind a refused message does not overtake it."""
+
+import json
+from collections import defaultdict
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatserver.errors import ActionError, ErrorCode
+from chatserver.latch import MOST, Latch
+
+BUSY = ActionError(ErrorCode.UNAVAILABLE, "Not now", retry_after=1)
+FULL = ActionError(ErrorCode.UNAVAILABLE, "Not yet")
+
+
+def message(cid: str | None = None, room: str | None = None, **fields: object) -> str:
+    named = {"cid": cid, "room": room}
+    given = {name: value for name, value in named.items() if value is not None}
+    return json.dumps({"action": "message", **given, **fields})
+
+
+def passes(latch: Latch, raw: str, last_room: str | None = "lobby") -> bool:
+    try:
+        latch.check(raw, last_room)
+    except ActionError as error:
+        return error not in (BUSY, FULL)
+    return True
+
+
+def test_what_follows_gets_the_same_refusal_until_the_first_comes_again() -> None:
+    latch = Latch()
+    assert not latch
+    latch.refused(message("1", "lobby"), None, BUSY)
+    latch.refused(message("2", "lobby"), None, FULL)
+    assert latch
+    with pytest.raises(ActionError) as caught:
+        latch.check(message("3", "lobby"), None)
+    assert caught.value is BUSY
+    assert not passes(latch, message("2", "lobby"))
+    assert passes(latch, message("1", "lobby"))
+    assert passes(latch, message("2", "lobby"))
+    assert not latch
+
+
+def test_rooms_are_held_each_by_itself() -> None:
+    latch = Latch()
+    latch.refused(message("1"), "lobby", BUSY)
+    assert not passes(latch, message("2", "lobby"), "tea")
+    assert not passes(latch, message("2"), "lobby")
+    assert passes(latch, message("2"), "tea")
+    assert passes(latch, message("2", "tea"), "lobby")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        message(),
+        message(text='"cid"'),
+        '{"cid": 5}',
+        '{"cid": "2"',
+        '["cid"]',
+        "cid",
+        '{"cid":null}',
+    ],
+)
+def test_what_has_no_cid_is_not_held(raw: str) -> None:
+    latch = Latch()
+    latch.refused(raw, "lobby", BUSY)
+    assert not latch
+    latch.refused(message("1"), "lobby", BUSY)
+    assert passes(latch, raw)
+
+
+def test_without_a_room_there_is_nothing_to_hold() -> None:
+    latch = Latch()
+    latch.refused(message("1"), None, BUSY)
+    assert not latch
+
+
+def test_a_message_that_was_let_pass_comes_before_those_that_were_not() -> None:
+    latch = Latch()
+    latch.refused(message("2"), "lobby", BUSY)
+    latch.refused(message("1"), "lobby", FULL, late=True)
+    latch.refused(message("1a"), "lobby", BUSY, late=True)
+    assert not passes(latch, message("2"))
+    assert passes(latch, message("1"))
+
+
+def test_the_oldest_of_too_many_rooms_is_let_go() -> None:
+    latch = Latch()
+    for number in range(MOST + 1):
+        latch.refused(message("1", str(number)), None, BUSY)
+    assert passes(latch, message("2", "0"))
+    assert not passes(latch, message("2", "1"))
+
+
+class Stream:
+    """A client that never waits, and a server that refuses at the door and, later, in its store."""
+
+    def __init__(self) -> None:
+        self.latch = Latch()
+        self.stored: dict[str, list[int]] = defaultdict(list)
+        self.refused: dict[str, set[int]] = defaultdict(set)
+        self._sent: dict[str, int] = defaultdict(int)
+        self._flight: list[tuple[str, int]] = []
+
+    def say(self, room: str, door: bool) -> None:
+        """Send the next message to a room, whatever became of those before."""
+        self._send(room, self._sent[room], door)
+        self._sent[room] += 1
+
+    def again(self, room: str, door: bool) -> None:
+        """Send all refused messages of a room again, in their order."""
+        for number in sorted(self.refused[room]):
+            self.refused[room].discard(number)
+            self._send(room, number, door)
+
+    def settle(self, room: str, stores: bool) -> None:
+        """Store what has been longest on its way, or refuse it and what its room has behind it."""
+        if not self._flight:
+            return
+        if stores:
+            where, number = self._flight.pop(0)
+            self.stored[where].append(number)
+            return
+        where = self._flight[0][0]
+        for refused in [each for each in self._flight if each[0] == where]:
+            self._flight.remove(refused)
+            self._refuse(*refused, late=True)
+
+    def _send(self, room: str, number: int, door: bool) -> None:
+        if not door:
+            self._refuse(room, number, late=False)
+        elif passes(self.latch, message(str(number), room)):
+            self._flight.append((room, number))
+        else:
+            self._refuse(room, number, late=False)
+
+    def _refuse(self, room: str, number: int, *, late: bool) -> None:
+        self.refused[room].add(number)
+        self.latch.refused(message(str(number), room), None, BUSY, late=late)
+
+
+@given(st.integers(0, 2**32))
+def test_whatever_is_refused_nothing_is_stored_out_of_turn(seed: int) -> None:
+    chance = Random(seed)
+    stream = Stream()
+    for _ in range(100):
+        step = chance.choice([Stream.say, Stream.again, Stream.settle])
+        step(stream, chance.choice(["lobby", "tea"]), chance.random() < 0.6)
+        for stored in stream.stored.values():
+            assert stored == list(range(len(stored)))
