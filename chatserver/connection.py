@@ -240,6 +240,8 @@ class Connection(Pulse):
             self._acknowledgements = Acknowledgements(
                 self._answer_pending, self._foresee, self._limits.max_in_flight
             )
+        if outcome.is_done:
+            self._foresee(envelope, outcome, late=False)
         self._acknowledgements.add(envelope, outcome)
 
     def _answer_pending(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
@@ -254,12 +256,14 @@ class Connection(Pulse):
             log.exception("%s failed", printable(envelope.action))
             self.refuse(envelope, FAILED)
 
-    def _foresee(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+    def _foresee(
+        self, envelope: Envelope, outcome: Pending[Reply | None], *, late: bool = True
+    ) -> None:
         with suppress(Exception, asyncio.CancelledError):
             try:
                 outcome.result()
             except ActionError as error:
-                self._close_latch(envelope.raw, error, late=True)
+                self._close_latch(envelope.raw, error, late=late)
 
     def _close_latch(self, raw: str, error: ActionError, *, late: bool = False) -> None:
         if error.code in RETRYABLE:

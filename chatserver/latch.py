@@ -50,6 +50,8 @@ class Latch:
         if room is None or cid is None:
             return
         held = self._held.get(room)
+        if held is not None and held.cid == cid:
+            return
         if held is None and len(self._held) >= MOST:
             del self._held[next(iter(self._held))]
         if held is None or (late and not held.late):

@@ -9,14 +9,14 @@ from chatserver.broker import Broker, Deliver
 from chatserver.broker.line import Line
 from chatserver.broker.pages import Pages, Wanted
 from chatserver.broker.tail import COST, ROOM_BYTES, ROOM_MOST, Tails
-from chatserver.config import Config, LimitsConfig, RoomConfig
+from chatserver.config import Config, LimitsConfig, RoomConfig, StoreConfig
 from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Page, Publication, RoomState, Rules, keep_all
 from chatserver.rules import RoomRules
-from chatserver.store import Store, Stored
+from chatserver.store import UNBOUNDED, Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
 
@@ -40,12 +40,19 @@ class EmbeddedBroker(Broker):
         store: Keeps the rooms of durability `full` and `relaxed`.
         rules: Tells how each room is kept; called for each publication, so it should be quick.
         tails: Bounds the newest publications kept in memory.
+        bounds: How many rooms of durability `memory` there may be.
     """
 
-    def __init__(self, store: Store, rules: Rules = keep_all, tails: Tails | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rules: Rules = keep_all,
+        tails: Tails | None = None,
+        bounds: StoreConfig = UNBOUNDED,
+    ) -> None:
         self.store = store
         self._rules = rules
-        self._memory = MemoryStore()
+        self._memory = MemoryStore(bounds)
         self._tails = tails or Tails()
         self._pages = Pages()
         self._subscribed: set[str] = set()
@@ -62,7 +69,8 @@ class EmbeddedBroker(Broker):
             room_most=max(ROOM_MOST, 2 * most),
             room_bytes=max(ROOM_BYTES, 2 * (most_bytes + COST * most)),
         )
-        return cls(SqliteStore(store_file(data_dir)), RoomRules(config.rooms).keeping, tails)
+        store = SqliteStore(store_file(data_dir), config.store)
+        return cls(store, RoomRules(config.rooms).keeping, tails, config.store)
 
     async def startup(self, deliver: Deliver) -> None:
         """Open the store; see `Store.startup` for what can be wrong with it."""

@@ -123,6 +123,20 @@ class RoomConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     moderate: Who = None
 
 
+class StoreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bound what users can have stored; None is no bound.
+
+    Attributes:
+        max_rooms: Rooms with a history.
+        max_rooms_per_user: Those of them that one user's messages have made.
+        max_store_bytes: Bytes of the store's file that are in use.
+    """
+
+    max_rooms: Count | None = 100_000
+    max_rooms_per_user: Count | None = 1000
+    max_store_bytes: Annotated[int, Meta(ge=2**20)] | None = 16 * 2**30
+
+
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Say what is logged, and in which form."""
 
@@ -143,6 +157,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
     broker: str = "embedded"
+    store: StoreConfig = StoreConfig()
     rooms: list[RoomConfig] = []
     middlewares: list[str | dict[str, dict[str, object] | None]] = field(
         default_factory=DEFAULT_MIDDLEWARES.copy

@@ -12,12 +12,23 @@ from typing import Final
 
 from msgspec import Struct
 
+from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.positions import Position
 from chatserver.publications import Page, Publication, RoomState, Rules
 
 CONFLICT: Final = ActionError(
     ErrorCode.CONFLICT, "This cid was used for another message; take a new one", field="$.cid"
+)
+UNBOUNDED: Final = StoreConfig(max_rooms=None, max_rooms_per_user=None, max_store_bytes=None)
+
+FULL: Final = ActionError(
+    ErrorCode.UNAVAILABLE,
+    "The server has stored as much as it may; messages can be deleted",
+    retry_after=60,
+)
+TOO_MANY_ROOMS: Final = ActionError(
+    ErrorCode.UNAVAILABLE, "The server has as many rooms as it may; go to one that exists"
 )
 CID_LIFE: Final = 24 * 3600
 """Seconds a `cid` is remembered at least."""
@@ -26,6 +37,13 @@ CID_LIFE: Final = 24 * 3600
 def unavailable(message: str, retry_after: float) -> ActionError:
     """Return the refusal of what can be tried again after some seconds."""
     return ActionError(ErrorCode.UNAVAILABLE, message, retry_after=retry_after)
+
+
+def too_many_of_user(most: int) -> ActionError:
+    """Return the refusal of another room to a user who has made as many as are allowed."""
+    return ActionError(
+        ErrorCode.UNAVAILABLE, f"You have made {most} rooms, as many as you may; go to one of them"
+    )
 
 
 def slack(length: int) -> int:
@@ -80,8 +98,9 @@ class Store(ABC):
         """Queue a publication; its place in the room's order is given by the order of the calls.
 
         The outcome is an `ActionError` where it is not stored: ``conflict`` for a `cid` that was
-        used for another payload, ``unavailable`` where the medium failed. What was queued behind
-        a failure for the same room fails with it, so that the order holds.
+        used for another payload, ``unavailable`` where the medium failed or a bound is reached.
+        What was queued behind that fails with it, so that the order holds: all for the same room
+        or, at a bound, the same user's for the same room.
 
         Raises:
             ActionError: ``unavailable``: the queue is full, or the store has failed.

@@ -32,6 +32,9 @@ FAULT: Final = Verdict(
 
 Item = tuple[Publication, Settle]
 
+Judge = Callable[[Publication], ActionError | None]
+"""Tell why a publication that is queued behind a refusal is refused as well, if it is."""
+
 
 class Committer:
     """Queue publications in the loop, write them in a thread, settle them in the loop.
@@ -120,23 +123,19 @@ class Committer:
         except Exception:
             log.exception("an outcome could not be handed on")
 
-    def _refuse(self, batch: list[Item], verdict: Verdict, resume: Callable[[], None]) -> None:
-        # Later messages of these rooms must not be stored before the refusal is known.
-        rooms = {publication.room for publication, _ in batch}
+    def _refuse(self, batch: list[Item], outcomes: list[Outcome], judge_behind: Judge) -> None:
+        # What is queued behind a refusal must not be stored before the refusal is known.
+        self._settled.extend(zip(batch, outcomes, strict=True))
         with self._lock:
             queue, self._queue = self._queue, []
-        refused = list(batch)
         for item in queue:
-            if verdict.fatal or item[0].room in rooms:
-                refused.append(item)
-            else:
+            refusal = judge_behind(item[0])
+            if refusal is None:
                 self._queue.append(item)
-        if verdict.fatal:
-            self.failure = verdict.log
-        self._settled.extend((item, verdict.error) for item in refused)
+            else:
+                self._settled.append((item, refusal))
         while self._settled:
             self._settle_one()
-        resume()
 
     # In the thread
 
@@ -160,24 +159,49 @@ class Committer:
         try:
             outcomes = self._writer.write([publication for publication, _ in batch])
         except sqlite3.Error as error:
-            self._hand_back(batch, judge(error))
+            self._fail(batch, judge(error))
         except Exception:
             log.exception("messages could not be stored")
-            self._hand_back(batch, FAULT)
+            self._fail(batch, FAULT)
         else:
             if self._refusing:
                 self._refusing = False
                 log.warning("messages are stored again")
-            self._loop.call_soon_threadsafe(self._take_outcomes, batch, outcomes)
+            refused = self._writer.refused
+            if refused:
+                self._hand_back(batch, outcomes, lambda each: refused.get((each.room, each.user)))
+            else:
+                self._loop.call_soon_threadsafe(self._take_outcomes, batch, outcomes)
 
-    def _hand_back(self, batch: list[Item], verdict: Verdict) -> None:
+    def _fail(self, batch: list[Item], verdict: Verdict) -> None:
         if verdict.fatal:
             log.critical(verdict.log)
         elif not self._refusing:
             self._refusing = True
             log.error(verdict.log)
+        rooms = {publication.room for publication, _ in batch}
+
+        def judge_behind(publication: Publication) -> ActionError | None:
+            return verdict.error if verdict.fatal or publication.room in rooms else None
+
+        failure = verdict.log if verdict.fatal else None
+        self._hand_back(batch, [verdict.error] * len(batch), judge_behind, failure)
+
+    def _hand_back(
+        self,
+        batch: list[Item],
+        outcomes: list[Outcome],
+        judge_behind: Judge,
+        failure: str | None = None,
+    ) -> None:
         handled = threading.Event()
-        self._loop.call_soon_threadsafe(self._refuse, batch, verdict, handled.set)
+
+        def refuse() -> None:
+            self.failure = failure
+            self._refuse(batch, outcomes, judge_behind)
+            handled.set()
+
+        self._loop.call_soon_threadsafe(refuse)
         handled.wait()
 
     def _sweep(self) -> bool:

@@ -80,13 +80,14 @@ class Ledger:
                 self._rooms[name] = room
         return room
 
-    def create(self, name: str) -> Room:
-        """Create a room within the transaction that has its first publication."""
+    def create(self, name: str, creator: str | None) -> Room:
+        """Create a room within the transaction that has its first publication, which is whose."""
         keeping = self._rules(name)
         epoch = new_epoch()
         relaxed = keeping.durability is Durability.RELAXED
         cursor = self._connection.execute(
-            "INSERT INTO room (name, epoch, relaxed) VALUES (?, ?, ?)", (name, epoch, relaxed)
+            "INSERT INTO room (name, epoch, relaxed, creator) VALUES (?, ?, ?, ?)",
+            (name, epoch, relaxed, creator),
         )
         number = cursor.lastrowid
         assert number is not None  # noqa: S101 - for the type checker

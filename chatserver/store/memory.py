@@ -1,14 +1,26 @@
 """Keep publications in memory, for rooms whose history may end with the process."""
 
 import secrets
+from collections import Counter
 from typing import Final
 
 from msgspec import structs
 
+from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Page, Publication, RoomState, Rules, fitting
-from chatserver.store import CONFLICT, Settle, Store, Stored, slack, unavailable
+from chatserver.store import (
+    CONFLICT,
+    TOO_MANY_ROOMS,
+    UNBOUNDED,
+    Settle,
+    Store,
+    Stored,
+    slack,
+    too_many_of_user,
+    unavailable,
+)
 
 MOST: Final = 1000
 """Publications of a room that are kept where no length is configured."""
@@ -24,9 +36,14 @@ class MemoryStore(Store):
     """Implement the store without a file; every outcome is there at once.
 
     Rooms are trimmed by length only, and forget a `cid` when there are too many.
+
+    Args:
+        bounds: How many rooms there may be; bytes are bounded by the rooms' lengths.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: StoreConfig = UNBOUNDED) -> None:
+        self._bounds = bounds
+        self._made: Counter[str] = Counter()
         self._rooms: dict[str, _Room] = {}
         self._rules: Rules | None = None
 
@@ -43,6 +60,7 @@ class MemoryStore(Store):
         """Forget everything."""
         self._rules = None
         self._rooms.clear()
+        self._made.clear()
 
     def append(self, publication: Publication, settle: Settle) -> None:
         """Keep a publication; see `Store.append`."""
@@ -50,6 +68,10 @@ class MemoryStore(Store):
             raise unavailable("The server is shutting down; connect again in a moment", 1)
         room = self._rooms.get(publication.room)
         if room is None:
+            refusal = self._count(publication.user)
+            if refusal is not None:
+                settle(refusal)
+                return
             length = self._rules(publication.room).length
             room = self._rooms[publication.room] = _Room(length or MOST)
         settle(room.add(publication))
@@ -79,6 +101,17 @@ class MemoryStore(Store):
         """Return epoch, top and oldest offset of a room."""
         kept = self._rooms.get(room)
         return RoomState() if kept is None else kept.state
+
+    def _count(self, creator: str | None) -> ActionError | None:
+        bounds = self._bounds
+        if bounds.max_rooms is not None and len(self._rooms) >= bounds.max_rooms:
+            return TOO_MANY_ROOMS
+        if creator is not None:
+            most = bounds.max_rooms_per_user
+            if most is not None and self._made[creator] >= most:
+                return too_many_of_user(most)
+            self._made[creator] += 1
+        return None
 
 
 class _Room:

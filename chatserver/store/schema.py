@@ -30,8 +30,10 @@ _FIRST: Final = (
         epoch TEXT NOT NULL,
         floor INTEGER NOT NULL DEFAULT 1,
         top INTEGER NOT NULL DEFAULT 0,
-        relaxed INTEGER NOT NULL DEFAULT 0
+        relaxed INTEGER NOT NULL DEFAULT 0,
+        creator TEXT
     )""",
+    "CREATE INDEX room_creator ON room (creator) WHERE creator IS NOT NULL",
     """CREATE TABLE publication (
         id INTEGER PRIMARY KEY,
         room INTEGER NOT NULL,

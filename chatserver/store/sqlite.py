@@ -3,9 +3,10 @@
 import asyncio
 from pathlib import Path
 
+from chatserver.config import StoreConfig
 from chatserver.errors import ConfigError
 from chatserver.publications import Page, Publication, RoomState, Rules
-from chatserver.store import Settle, Store
+from chatserver.store import UNBOUNDED, Settle, Store
 from chatserver.store.committer import Committer
 from chatserver.store.lock import Lock
 from chatserver.store.reader import Reader
@@ -21,6 +22,7 @@ class SqliteStore(Store):
 
     Args:
         path: The file; made if it does not exist, with its folder.
+        bounds: What there may be.
         most: Publications that may wait to be stored; more are refused.
         most_bytes: Bytes of bodies that may wait.
         patience: Seconds to wait for another program that has locked the file.
@@ -29,12 +31,14 @@ class SqliteStore(Store):
     def __init__(
         self,
         path: Path,
+        bounds: StoreConfig = UNBOUNDED,
         *,
         most: int = 16_384,
         most_bytes: int = 64 * 1024 * 1024,
         patience: float = 2,
     ) -> None:
         self._path = path
+        self._bounds = bounds
         self._most = most
         self._most_bytes = most_bytes
         self._patience = patience
@@ -60,7 +64,7 @@ class SqliteStore(Store):
             lock.close()
             raise
         self._lock = lock
-        writer = Writer(connection, rules)
+        writer = Writer(connection, rules, self._bounds)
         self._committer = Committer(connection, writer, self._most, self._most_bytes)
 
     async def cleanup(self) -> None:

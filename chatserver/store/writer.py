@@ -9,11 +9,13 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
+from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
-from chatserver.store import CONFLICT, Stored
+from chatserver.store import CONFLICT, FULL, UNBOUNDED, Stored
 from chatserver.store.ledger import Ledger, Room
+from chatserver.store.quota import Quota
 from chatserver.store.retention import Retention
 
 log = logging.getLogger("chatserver.store")
@@ -21,6 +23,8 @@ log = logging.getLogger("chatserver.store")
 T = TypeVar("T")
 
 Outcome = Stored | ActionError
+Stream = tuple[str, str | None]
+"""What one user publishes to one room."""
 Row = tuple[int, int, str, str | None, bytes | None, str, int | None, str, bytes]
 Receipt = tuple[int, str, bytes | None]
 """What a `cid` was used for: offset, timestamp, digest."""
@@ -58,11 +62,19 @@ class Writer:
     Args:
         connection: The file, opened for writing.
         rules: Tells how each room is kept.
+        bounds: What there may be.
+
+    Attributes:
+        refused: In which rooms whose publications the last batch had to leave out, and why.
     """
 
-    def __init__(self, connection: sqlite3.Connection, rules: Rules) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, rules: Rules, bounds: StoreConfig = UNBOUNDED
+    ) -> None:
+        self.refused: dict[Stream, ActionError] = {}
         self._connection = connection
         self._ledger = Ledger(connection, rules)
+        self._quota = Quota(connection, bounds)
         self._retention = Retention(connection, rules)
         self._relaxed = False
         self._scrub = False
@@ -70,6 +82,9 @@ class Writer:
 
     def write(self, batch: Sequence[Publication]) -> list[Outcome]:
         """Commit a batch; all of it or nothing. Return one outcome for each, in order.
+
+        What does not fit into the bounds is left out, and what the same user has behind it in the
+        same room: see `refused`.
 
         Raises:
             sqlite3.Error: Nothing of it may be acknowledged.
@@ -114,6 +129,7 @@ class Writer:
 
     def _undo(self) -> None:
         self._ledger.forget()
+        self._quota.forget()
         if self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")
@@ -133,12 +149,20 @@ class Writer:
         return outcomes
 
     def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
-        rooms = self._rooms(batch)
+        refused = self.refused = {}
+        full = self._quota.is_full(batch)
+        rooms = self._rooms(batch, full)
+        if full:
+            # What is stored already is not refused.
+            self._wary = WARY
         receipts = self._receipts(batch, rooms) if self._wary else {}
         outcomes: list[Outcome] = []
         rows: list[Row] = []
         for each in batch:
-            room = rooms[each.room]
+            room = rooms.get(each.room)
+            if room is None:
+                outcomes.append(refused[each.room, each.user])
+                continue
             user = each.user or ""
             if each.cid is not None:
                 key = (room.number, user, each.cid)
@@ -146,7 +170,13 @@ class Writer:
                 if receipt is not None:
                     outcomes.append(_again(room, each, receipt))
                     continue
-                receipts[key] = (room.top + 1, each.timestamp, each.digest)
+            if full and not each.erases:
+                refused.setdefault((each.room, each.user), FULL)
+            if refused and (refusal := refused.get((each.room, each.user))) is not None:
+                outcomes.append(refusal)
+                continue
+            if each.cid is not None:
+                receipts[room.number, user, each.cid] = (room.top + 1, each.timestamp, each.digest)
             offset = room.top = room.top + 1
             rows.append(
                 (
@@ -183,12 +213,18 @@ class Writer:
         )
         self._scrub = True
 
-    def _rooms(self, batch: Sequence[Publication]) -> dict[str, Room]:
+    def _rooms(self, batch: Sequence[Publication], full: bool) -> dict[str, Room]:
         rooms: dict[str, Room] = {}
         for each in batch:
-            if each.room in rooms:
+            if each.room in rooms or (each.room, each.user) in self.refused:
                 continue
-            room = self._ledger.find(each.room) or self._ledger.create(each.room)
+            room = self._ledger.find(each.room)
+            if room is None:
+                refusal = FULL if full else self._quota.add_room(each.user)
+                if refusal is not None:
+                    self.refused[each.room, each.user] = refusal
+                    continue
+                room = self._ledger.create(each.room, each.user)
             if room.is_relaxed and not room.relaxed:
                 self._connection.execute("UPDATE room SET relaxed = 1 WHERE id = ?", (room.number,))
                 room.relaxed = True
@@ -201,7 +237,7 @@ class Writer:
         asked = [
             (rooms[each.room].number, each.user or "", each.cid)
             for each in batch
-            if each.cid is not None
+            if each.cid is not None and each.room in rooms
         ]
         found: dict[tuple[int, str, str], Receipt] = {}
         for part in cut(asked):

@@ -35,6 +35,7 @@ def erase(path: Path, user: str) -> int:
             " WHERE user = ?",
             (user,),
         ).rowcount
+        connection.execute("UPDATE room SET creator = NULL WHERE creator = ?", (user,))
         connection.execute("COMMIT")
         _shorten(connection)
     return erased

@@ -88,6 +88,15 @@ def test_a_message_that_was_let_pass_comes_before_those_that_were_not() -> None:
     assert passes(latch, message("1"))
 
 
+def test_a_message_refused_at_once_stays_behind_those_on_their_way() -> None:
+    latch = Latch()
+    latch.refused(message("2"), "lobby", BUSY)
+    latch.refused(message("2"), "lobby", BUSY, late=True)
+    latch.refused(message("1"), "lobby", FULL, late=True)
+    assert not passes(latch, message("2"))
+    assert passes(latch, message("1"))
+
+
 def test_the_oldest_of_too_many_rooms_is_let_go() -> None:
     latch = Latch()
     for number in range(MOST + 1):

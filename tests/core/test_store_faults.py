@@ -12,7 +12,7 @@ import pytest
 
 from chatserver.errors import ActionError
 from chatserver.publications import Publication, keep_all
-from chatserver.store import Stored
+from chatserver.store import UNBOUNDED, Stored
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Outcome, Writer
 from tests.core.stores import FAR, add, append, bodies, opened, publication
@@ -61,7 +61,7 @@ async def test_a_full_disk_refuses_and_takes_messages_again_when_there_is_space(
     small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ballast = small_disk / "ballast"
-    ballast.write_bytes(b"x" * 600_000)
+    ballast.write_bytes(b"x" * 900_000)
     async with opened(small_disk / "chat.db") as store:
         acknowledged = await fill(store)
         assert acknowledged
@@ -174,7 +174,7 @@ async def test_what_is_queued_behind_a_failure_for_the_same_room_fails_with_it(
 
 async def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
     for bounds in ({"most": 5}, {"most_bytes": 500}):
-        store = SqliteStore(tmp_path / f"{next(iter(bounds))}.db", **bounds)
+        store = SqliteStore(tmp_path / f"{next(iter(bounds))}.db", UNBOUNDED, **bounds)
         await store.startup(keep_all)
         taken = [append(store, publication(body=b"x" * 100)) for _ in range(5)]
         with pytest.raises(ActionError) as caught:

@@ -159,7 +159,7 @@ def test_numbers_behind_options_are_their_defaults() -> None:
     config = Settings.from_data({}).config
     for each in all_pages():
         for name, number in re.findall(
-            r"`((?:server|chat|limits)\.\w+)`\s+\((\d+)(?: s)?\)", each.prose
+            r"`((?:server|chat|limits|store)\.\w+)`\s+\((\d+)(?: s)?\)", each.prose
         ):
             section, option = name.split(".")
             assert getattr(getattr(config, section), option) == int(number), (each.name, name)

@@ -1,0 +1,89 @@
+"""Refuse what would make the store larger than it may be; part of the writer's transactions."""
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from chatserver.config import StoreConfig
+from chatserver.errors import ActionError
+from chatserver.publications import Publication
+from chatserver.store import TOO_MANY_ROOMS, too_many_of_user
+
+log = logging.getLogger("chatserver.store")
+
+ROW: Final = 400
+"""Bytes that a publication takes in the file beside its body, with its share of the indexes."""
+
+_USED: Final = """SELECT (page_count - freelist_count) * page_size
+    FROM pragma_page_count, pragma_freelist_count, pragma_page_size"""
+_ROOMS: Final = "SELECT count(*) FROM room"
+_ROOMS_OF_USER: Final = "SELECT count(*) FROM room WHERE creator = ?"
+
+
+class Quota:
+    """Know how many rooms and bytes there are, and how many there may be.
+
+    What it holds is only right while every transaction is committed: `forget` after a failure.
+
+    Args:
+        connection: The writer's connection.
+        bounds: What there may be.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, bounds: StoreConfig) -> None:
+        self._connection = connection
+        self._bounds = bounds
+        self._rooms: int | None = None
+        self._left = 0
+        self._full = False
+        self._crowded = False
+
+    def is_full(self, batch: Sequence[Publication]) -> bool:
+        """Tell whether a batch no longer fits into the file; measures when it might not."""
+        most = self._bounds.max_store_bytes
+        if most is None:
+            return False
+        size = sum(len(each.body) + ROW for each in batch)
+        if size > self._left:
+            self._left = most - self._ask(_USED)
+        if size > self._left:
+            if not self._full:
+                log.error("the store has its store.max_store_bytes; messages are refused")
+            self._full = True
+            return True
+        self._left -= size
+        if self._full and self._left > most // 100:
+            log.warning("there is space below store.max_store_bytes again")
+            self._full = False
+        return False
+
+    def add_room(self, creator: str | None) -> ActionError | None:
+        """Count one more room in, or return why there may not be one.
+
+        Args:
+            creator: Whose message makes it; None for the server's own, which no user answers for.
+        """
+        if self._rooms is None:
+            self._rooms = self._ask(_ROOMS)
+        bounds = self._bounds
+        crowded = bounds.max_rooms is not None and self._rooms >= bounds.max_rooms
+        if crowded and not self._crowded:
+            log.error("there are store.max_rooms rooms; messages to new ones are refused")
+        self._crowded = crowded
+        if crowded:
+            return TOO_MANY_ROOMS
+        most = bounds.max_rooms_per_user
+        if creator is not None and most is not None and self._ask(_ROOMS_OF_USER, creator) >= most:
+            return too_many_of_user(most)
+        self._rooms += 1
+        return None
+
+    def forget(self) -> None:
+        """Begin anew from the file."""
+        self._rooms = None
+        self._left = 0
+
+    def _ask(self, question: str, *values: str) -> int:
+        number: int = self._connection.execute(question, values).fetchone()[0]
+        return number

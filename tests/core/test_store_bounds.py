@@ -1,0 +1,106 @@
+"""What users can have stored is bounded, and a bound is no dead end."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chatserver.config import StoreConfig
+from chatserver.errors import ActionError
+from chatserver.publications import Publication, keep_all
+from chatserver.store import Store
+from chatserver.store.memory import MemoryStore
+from chatserver.store.sqlite import SqliteStore
+from tests.core.stores import STAMP, add, append, bodies, publication
+
+MEBIBYTE = 2**20
+
+Make = Callable[[Path, StoreConfig], Store]
+STORES: list[Make] = [
+    lambda folder, bounds: MemoryStore(bounds),
+    lambda folder, bounds: SqliteStore(folder / "chat.db", bounds),
+]
+
+
+def bounds(
+    rooms: int | None = None, of_user: int | None = None, size: int | None = None
+) -> StoreConfig:
+    return StoreConfig(max_rooms=rooms, max_rooms_per_user=of_user, max_store_bytes=size)
+
+
+async def results(store: Store, *publications: Publication) -> list[str]:
+    """Append all at once; return the error code of each, or an empty text."""
+    outcomes = await asyncio.gather(
+        *[append(store, each) for each in publications], return_exceptions=True
+    )
+    return [outcome.code if isinstance(outcome, ActionError) else "" for outcome in outcomes]
+
+
+@pytest.mark.parametrize("make", STORES, ids=["memory", "sqlite"])
+async def test_there_are_no_more_rooms_than_may_be(tmp_path: Path, make: Make) -> None:
+    store = make(tmp_path, bounds(rooms=2))
+    await store.startup(keep_all)
+    wanted = [publication(room) for room in ("a", "b", "c", "a", "b")]
+    assert await results(store, *wanted) == ["", "", "unavailable", "", ""]
+    assert await results(store, publication("c", user=None)) == ["unavailable"]
+    assert (await store.state("a")).top == 2
+    assert (await store.state("c")).top == 0
+    await store.cleanup()
+
+
+@pytest.mark.parametrize("make", STORES, ids=["memory", "sqlite"])
+async def test_a_user_makes_no_more_rooms_than_allowed(tmp_path: Path, make: Make) -> None:
+    store = make(tmp_path, bounds(of_user=2))
+    await store.startup(keep_all)
+    wanted = [publication(room, user="ann") for room in ("a", "b", "c", "a")]
+    assert await results(store, *wanted) == ["", "", "unavailable", ""]
+    assert await results(store, publication("c", user="bob")) == [""]
+    assert await results(store, publication("c", user="ann")) == [""]
+    assert await results(store, *[publication(room, user=None) for room in "xyz"]) == [""] * 3
+    await store.cleanup()
+
+
+async def test_rooms_are_counted_over_a_restart(tmp_path: Path) -> None:
+    for name, code in (("a", ""), ("b", ""), ("c", "unavailable")):
+        store = SqliteStore(tmp_path / "chat.db", bounds(rooms=3, of_user=2))
+        await store.startup(keep_all)
+        assert await results(store, publication(name, user="ann")) == [code]
+        await store.cleanup()
+
+
+async def test_what_follows_a_refusal_does_not_overtake_it(tmp_path: Path) -> None:
+    """Bob makes the room in the same batch that refuses it to Ann."""
+    store = SqliteStore(tmp_path / "chat.db", bounds(of_user=1))
+    await store.startup(keep_all)
+    await add(store, publication("home", user="ann"))
+    wanted = [publication("tea", user=user) for user in ("ann", "bob", "ann", "bob")]
+    assert await results(store, *wanted) == ["unavailable", "", "unavailable", ""]
+    await store.cleanup()
+
+
+async def test_a_full_store_refuses_what_makes_it_larger(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqliteStore(tmp_path / "chat.db", bounds(size=MEBIBYTE))
+    await store.startup(keep_all)
+    first = Publication("lobby", b"x" * 20_000, STAMP, "ann", "c-0", digest=b"0")
+    await add(store, first)
+    stored = 1
+    while await results(store, publication(body=b"x" * 20_000)) == [""]:
+        stored += 1
+    assert 30 < stored < 60
+    with pytest.raises(ActionError) as caught:
+        await add(store, publication(body=b"x" * 20_000))
+    assert caught.value.retry_after == 60
+    (again,) = await add(store, first)
+    assert again.duplicate
+    assert caplog.text.count("max_store_bytes; messages are refused") == 1
+
+    for target in range(1, 11):
+        eraser = Publication("lobby", b"{}", STAMP, "ann", target=target, erases=True)
+        assert await results(store, eraser) == [""]
+    assert await results(store, publication(body=b"x" * 20_000)) == [""]
+    assert "space below store.max_store_bytes again" in caplog.text
+    assert (await bodies(store))[0] == b""
+    await store.cleanup()
