@@ -16,6 +16,7 @@ from chatserver.errors import (
     Disconnect,
     ErrorCode,
     Refused,
+    StoreError,
 )
 from chatserver.extension import NoConfig, action
 from chatserver.history import History
@@ -67,6 +68,7 @@ __all__ = [
     "Session",
     "State",
     "StateKey",
+    "StoreError",
     "User",
     "__version__",
     "action",

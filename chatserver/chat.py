@@ -85,10 +85,11 @@ class Chat:
             )
         self.stats = Stats()
         self.stats.offer(dispatcher.actions)
+        self.broker = load_broker(settings)
         self.hub = LocalHub(
             settings.config,
             settings.path(settings.config.server.data_dir),
-            load_broker(settings),
+            self.broker,
             self.plugins,
             _schedule,
             self.stats,
@@ -166,6 +167,7 @@ class Chat:
 
         Raises:
             ConfigError: One of them does not start; those before it have been cleaned up.
+            StoreError: The broker's store cannot be opened.
         """
         await self.hub.startup()
         try:

@@ -13,7 +13,7 @@ from chatserver import __version__
 from chatserver.app import CHAT, create_app
 from chatserver.commands import add_commands, run_command
 from chatserver.config.load import Settings
-from chatserver.errors import ConfigError
+from chatserver.errors import ConfigError, StoreError
 from chatserver.extension import AnyExtension
 from chatserver.logs import escape, set_up
 from chatserver.registry import configured_middlewares, configured_plugins, find
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"chatserver: {escape(str(error))}", file=sys.stderr)
         return BAD_CONFIG
-    except UpkeepError as error:
+    except (StoreError, UpkeepError) as error:
         print(f"chatserver: {escape(str(error))}", file=sys.stderr)
         return FAILED
     except OSError as error:
@@ -105,15 +105,16 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(settings: Settings, load: Callable[[], Settings]) -> int:
-    async def run() -> None:
-        await Server(settings, load).run()
+    async def run() -> int:
+        server = Server(settings, load)
+        await server.run()
+        return OK if server.chat.broker.failure is None else FAILED
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
-            runner.run(run())
+            return runner.run(run())
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)  # `Server` watches over its ending by it.
-    return OK
 
 
 def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:

@@ -52,7 +52,7 @@ def run_command(settings: Settings, options: argparse.Namespace) -> None:
     """Carry out one of the commands.
 
     Raises:
-        ConfigError: The file is another program's or a newer version's.
+        StoreError: The file is another program's or a newer version's.
         UpkeepError: It cannot be done; the file is as it was.
         OSError: A file cannot be read or written.
     """

@@ -4,6 +4,7 @@ The tree::
 
     ChatError
     ├── ConfigError     a wrong configuration, plugin or middleware; found at start-up
+    ├── StoreError      a store that cannot be opened, such as one that is in use
     ├── Refused         an HTTP answer instead of an upgrade
     ├── ActionError     an error reply to one message
     └── Disconnect      the end of one connection
@@ -84,6 +85,14 @@ class ConfigError(ChatError):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class StoreError(ChatError):
+    """Report a store that cannot be opened; no change of the configuration is needed to mend it.
+
+    Args:
+        message: One line that says what is wrong and what to do.
+    """
 
 
 class Refused(ChatError):  # noqa: N818 - it reads as what happens: `raise Refused(401, ...)`

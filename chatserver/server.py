@@ -70,6 +70,7 @@ class Server:
 
         Raises:
             ConfigError: A plugin or middleware cannot start.
+            StoreError: The store cannot be opened.
             OSError: An address cannot be listened on; the message says which.
         """
         grace = self._config.shutdown_grace

@@ -31,6 +31,25 @@ class Timing:
         self.total += seconds
 
 
+class StoreStats:
+    """Hold the counters of a store; its writer counts in a thread of its own.
+
+    Attributes:
+        stored: Publications stored.
+        refused: Publications refused because they would exceed a bound.
+        commits: How long a batch took, from the first statement to the end of its commit.
+        queued: Publications that wait to be stored.
+        size: Bytes of the store's files.
+    """
+
+    def __init__(self) -> None:
+        self.stored = 0
+        self.refused = 0
+        self.commits = Timing()
+        self.queued = 0
+        self.size = 0
+
+
 class Stats:
     """Hold the counters of one chat.
 

@@ -17,6 +17,7 @@ from chatserver.history import History
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Publication
+from chatserver.stats import StoreStats
 
 __all__ = ["Broker", "Deliver", "Publication"]
 
@@ -45,9 +46,20 @@ class Broker(History):
         """Begin; publications of subscribed rooms go to `deliver` from now on.
 
         Raises:
-            ConfigError: What it needs cannot be had; the message says what to do.
+            ConfigError: It cannot work with this configuration.
+            StoreError: What it needs cannot be had; the message says what to do.
         """
         self.deliver = deliver
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing is kept any more until a restart; None while all is well."""
+        return None
+
+    @property
+    def stats(self) -> StoreStats | None:
+        """What has been stored so far; None where nothing is."""
+        return None
 
     async def cleanup(self) -> None:
         """Settle what is pending and stop."""

@@ -16,6 +16,7 @@ from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Page, Publication, RoomState, Rules, keep_all
 from chatserver.rules import RoomRules
+from chatserver.stats import StoreStats
 from chatserver.store import UNBOUNDED, Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
@@ -78,6 +79,16 @@ class EmbeddedBroker(Broker):
         await super().startup(deliver)
         await self._memory.startup(self._rules)
         await self.store.startup(self._rules)
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing is stored any more until a restart; None while all is well."""
+        return self.store.failure
+
+    @property
+    def stats(self) -> StoreStats:
+        """What has been stored so far on disk."""
+        return self.store.stats
 
     async def cleanup(self) -> None:
         """Store and deliver what is queued, then close the store."""

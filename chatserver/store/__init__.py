@@ -16,6 +16,7 @@ from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.positions import Position
 from chatserver.publications import Page, Publication, RoomState, Rules
+from chatserver.stats import StoreStats
 
 CONFLICT: Final = ActionError(
     ErrorCode.CONFLICT, "This cid was used for another message; take a new one", field="$.cid"
@@ -81,12 +82,17 @@ class Store(ABC):
     def failure(self) -> str | None:
         """Why nothing is stored any more until a restart; None while all is well."""
 
+    @property
+    @abstractmethod
+    def stats(self) -> StoreStats:
+        """What has been stored so far; costs a look at the medium."""
+
     @abstractmethod
     async def startup(self, rules: Rules) -> None:
         """Open; `rules` tells how each room is kept.
 
         Raises:
-            ConfigError: It cannot be opened, or is not ours; the message says what to do.
+            StoreError: It cannot be opened, or is not ours; the message says what to do.
         """
 
     @abstractmethod

@@ -11,6 +11,7 @@ from typing import Final
 
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.publications import Publication
+from chatserver.stats import StoreStats
 from chatserver.store import Settle, unavailable
 from chatserver.store.failures import Verdict, broken, judge
 from chatserver.store.schema import close_file
@@ -87,6 +88,13 @@ class Committer:
         if not self._kicked:
             self._kicked = True
             self._loop.call_soon(self._kick)
+
+    @property
+    def stats(self) -> StoreStats:
+        """What has been stored and refused, and how much waits."""
+        stats = self._writer.stats
+        stats.queued = self._queued
+        return stats
 
     async def close(self) -> None:
         """Write what is queued, then end the thread."""
@@ -221,5 +229,6 @@ class Committer:
         try:
             close_file(self._connection)
         except sqlite3.Error as error:
-            log.error("the store could not be closed in order: %s", error)
+            self.failure = f"the store could not be closed in order: {error}"
+            log.error(self.failure)
             self._connection.close()

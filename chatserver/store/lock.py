@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from chatserver.errors import ConfigError
+from chatserver.errors import StoreError
 
 
 class Lock:
@@ -16,7 +16,7 @@ class Lock:
         path: The file to protect.
 
     Raises:
-        ConfigError: Another process has it, or the folder cannot be written to.
+        StoreError: Another process has it, or the folder cannot be written to.
     """
 
     def __init__(self, path: Path) -> None:
@@ -24,7 +24,7 @@ class Lock:
         try:
             self._file = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigError(
+            raise StoreError(
                 f"{beside} cannot be written ({error.strerror}); give the server the right to write"
                 " to this folder, or choose another one"
             ) from error
@@ -33,7 +33,7 @@ class Lock:
         except OSError:
             holder = os.read(self._file, 32).decode("ascii", "replace").strip()
             os.close(self._file)
-            raise ConfigError(
+            raise StoreError(
                 f"{path} is in use by process {holder or '(unknown)'}; stop that one first"
             ) from None
         os.ftruncate(self._file, 0)

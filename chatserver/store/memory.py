@@ -10,6 +10,7 @@ from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Page, Publication, RoomState, Rules, fitting
+from chatserver.stats import StoreStats
 from chatserver.store import (
     CONFLICT,
     TOO_MANY_ROOMS,
@@ -43,6 +44,7 @@ class MemoryStore(Store):
 
     def __init__(self, bounds: StoreConfig = UNBOUNDED) -> None:
         self._bounds = bounds
+        self._stats = StoreStats()
         self._made: Counter[str] = Counter()
         self._rooms: dict[str, _Room] = {}
         self._rules: Rules | None = None
@@ -51,6 +53,11 @@ class MemoryStore(Store):
     def failure(self) -> str | None:
         """None: memory does not fail."""
         return None
+
+    @property
+    def stats(self) -> StoreStats:
+        """What has been stored so far; nothing waits, and there are no files."""
+        return self._stats
 
     async def startup(self, rules: Rules) -> None:
         """Begin with no rooms."""
@@ -70,11 +77,14 @@ class MemoryStore(Store):
         if room is None:
             refusal = self._count(publication.user)
             if refusal is not None:
+                self._stats.refused += 1
                 settle(refusal)
                 return
             length = self._rules(publication.room).length
             room = self._rooms[publication.room] = _Room(length or MOST)
-        settle(room.add(publication))
+        outcome = room.add(publication)
+        self._stats.stored += isinstance(outcome, Stored) and not outcome.duplicate
+        settle(outcome)
 
     async def read(self, room: str, after: int, limit: int, max_bytes: int) -> Page:
         """Read forwards; see `Store.read`."""

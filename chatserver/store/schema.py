@@ -12,7 +12,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from chatserver.errors import ConfigError
+from chatserver.errors import StoreError
 from chatserver.store.failures import code_of
 
 log = logging.getLogger("chatserver.store")
@@ -75,10 +75,10 @@ def open_file(path: Path, timeout: float) -> sqlite3.Connection:
     """Open the file for writing: recognise it, migrate it, check it after an unclean stop.
 
     Raises:
-        ConfigError: It cannot be used; the message says what to do.
+        StoreError: It cannot be used; the message says what to do.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        raise ConfigError(f"SQLite is {sqlite3.sqlite_version}; the store needs 3.32 or newer")
+        raise StoreError(f"SQLite is {sqlite3.sqlite_version}; the store needs 3.32 or newer")
     connection = None
     try:
         if not path.exists():
@@ -92,7 +92,7 @@ def open_file(path: Path, timeout: float) -> sqlite3.Connection:
         if connection is not None:
             connection.close()
         raise unusable(path, error) from error
-    except ConfigError:
+    except StoreError:
         if connection is not None:
             connection.close()
         raise
@@ -113,19 +113,19 @@ def recognise(connection: sqlite3.Connection, path: Path) -> bool:
     """Check whose file it is; return False where it is empty and can become ours.
 
     Raises:
-        ConfigError: It is another program's, or a newer version's.
+        StoreError: It is another program's, or a newer version's.
         sqlite3.Error: It is no database, or cannot be read.
     """
     application = _pragma(connection, "application_id")
     if application != APPLICATION_ID:
         if application or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise ConfigError(
+            raise StoreError(
                 f"{path} is a database of another program; choose another file for the store"
             )
         return False
     version = _pragma(connection, "user_version")
     if isinstance(version, int) and version > len(MIGRATIONS):
-        raise ConfigError(
+        raise StoreError(
             f"{path} was written by a newer chatserver (schema {version}, this one knows"
             f" {len(MIGRATIONS)}); install that version, or choose another file"
         )
@@ -145,7 +145,7 @@ def _pragma(connection: sqlite3.Connection, name: str) -> object:
 def _set_up(connection: sqlite3.Connection, path: Path) -> None:
     mode = _pragma(connection, "journal_mode = WAL")
     if mode != "wal":
-        raise ConfigError(f"{path} cannot have a write-ahead log; keep the store on a local disk")
+        raise StoreError(f"{path} cannot have a write-ahead log; keep the store on a local disk")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -189,25 +189,25 @@ def _renew_epochs(connection: sqlite3.Connection) -> None:
         log.warning("%d rooms of relaxed durability begin a new epoch", len(rooms))
 
 
-def _damaged(path: Path, found: str) -> ConfigError:
-    return ConfigError(f"{path} is damaged ({found}); restore it from a backup, or move it away")
+def _damaged(path: Path, found: str) -> StoreError:
+    return StoreError(f"{path} is damaged ({found}); restore it from a backup, or move it away")
 
 
-def unusable(path: Path, error: sqlite3.Error | OSError) -> ConfigError:
+def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     """Say why the file cannot be opened, and what to do."""
     if isinstance(error, OSError):
-        return ConfigError(f"{path} cannot be opened: {error.strerror}")
+        return StoreError(f"{path} cannot be opened: {error.strerror}")
     match code_of(error) & 0xFF:
         case sqlite3.SQLITE_NOTADB:
-            return ConfigError(f"{path} is no chat database; choose another file for the store")
+            return StoreError(f"{path} is no chat database; choose another file for the store")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return ConfigError(f"{path} is locked by another program; close that one first")
+            return StoreError(f"{path} is locked by another program; close that one first")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return ConfigError(
+            return StoreError(
                 f"{path} cannot be written to; give the server the right to write to it"
             )
         case sqlite3.SQLITE_CORRUPT:
             return _damaged(path, str(error))
         case sqlite3.SQLITE_FULL:
-            return ConfigError(f"{path} cannot be written to: the disk is full")
-    return ConfigError(f"{path} cannot be used: {error}")
+            return StoreError(f"{path} cannot be written to: the disk is full")
+    return StoreError(f"{path} cannot be used: {error}")

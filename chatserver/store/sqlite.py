@@ -4,8 +4,9 @@ import asyncio
 from pathlib import Path
 
 from chatserver.config import StoreConfig
-from chatserver.errors import ConfigError
+from chatserver.errors import StoreError
 from chatserver.publications import Page, Publication, RoomState, Rules
+from chatserver.stats import StoreStats
 from chatserver.store import UNBOUNDED, Settle, Store
 from chatserver.store.committer import Committer
 from chatserver.store.lock import Lock
@@ -48,12 +49,20 @@ class SqliteStore(Store):
         """Why nothing is stored any more until a restart; None while all is well."""
         return self._committer.failure
 
+    @property
+    def stats(self) -> StoreStats:
+        """What has been stored so far, and how large the file is with its log."""
+        stats = self._committer.stats
+        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+        stats.size = sum(file.stat().st_size for file in files if file.exists())
+        return stats
+
     async def startup(self, rules: Rules) -> None:
         """Lock the file, open it and start the threads; see `Store.startup`."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(
+            raise StoreError(
                 f"{self._path.parent} cannot be made: {error.strerror}; choose another folder"
             ) from error
         lock = Lock(self._path)

@@ -7,12 +7,14 @@ batch is few statements with many rows each, not many statements.
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
+from time import perf_counter
 from typing import Final, TypeVar
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
+from chatserver.stats import StoreStats
 from chatserver.store import CONFLICT, FULL, UNBOUNDED, Stored
 from chatserver.store.ledger import Ledger, Room
 from chatserver.store.quota import Quota
@@ -65,12 +67,14 @@ class Writer:
         bounds: What there may be.
 
     Attributes:
+        stats: What it has stored and refused.
         refused: In which rooms whose publications the last batch had to leave out, and why.
     """
 
     def __init__(
         self, connection: sqlite3.Connection, rules: Rules, bounds: StoreConfig = UNBOUNDED
     ) -> None:
+        self.stats = StoreStats()
         self.refused: dict[Stream, ActionError] = {}
         self._connection = connection
         self._ledger = Ledger(connection, rules)
@@ -78,6 +82,7 @@ class Writer:
         self._retention = Retention(connection, rules)
         self._relaxed = False
         self._scrub = False
+        self._stored = 0
         self._wary = 0
 
     def write(self, batch: Sequence[Publication]) -> list[Outcome]:
@@ -89,6 +94,7 @@ class Writer:
         Raises:
             sqlite3.Error: Nothing of it may be acknowledged.
         """
+        started = perf_counter()
         try:
             self._synchronous(relaxed=all(map(self._ledger.is_relaxed, {p.room for p in batch})))
             try:
@@ -102,6 +108,7 @@ class Writer:
         except BaseException:
             self._undo()
             raise
+        self._count(outcomes, perf_counter() - started)
         self._ledger.shrink()
         return outcomes
 
@@ -135,6 +142,13 @@ class Writer:
                 self._connection.execute("ROLLBACK")
             except sqlite3.Error as error:
                 log.error("the transaction could not be rolled back: %s", error)
+
+    def _count(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        self.stats.commits.observe(seconds)
+        self.stats.stored += self._stored
+        if self.refused:
+            refusals = self.refused.values()
+            self.stats.refused += sum(outcome in refusals for outcome in outcomes)
 
     def _synchronous(self, *, relaxed: bool) -> None:
         if relaxed is not self._relaxed:
@@ -192,6 +206,7 @@ class Writer:
                 )
             )
             outcomes.append(Stored(Position(room.epoch, offset), each.timestamp))
+        self._stored = len(rows)
         for part in cut(rows):
             flat = [value for row in part for value in row]
             self._connection.execute(_INSERT[len(part)], flat)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from chatserver.errors import ConfigError
+from chatserver.errors import StoreError
 from chatserver.store.failures import describe
 from chatserver.store.lock import Lock
 from chatserver.store.schema import close_file, connect, open_file, recognise, unusable
@@ -25,7 +25,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
     Raises:
         UpkeepError: There is none, or it cannot be read.
-        ConfigError: It is not ours, or of a newer version, or damaged.
+        StoreError: It is not ours, or of a newer version, or damaged.
     """
     _require(path)
     connection = _opened(path)
@@ -48,7 +48,7 @@ def writing(path: Path, *, make: bool = False) -> Iterator[sqlite3.Connection]:
 
     Raises:
         UpkeepError: There is none, or it cannot be written.
-        ConfigError: A server has it, it is not ours, or it is damaged.
+        StoreError: A server has it, it is not ours, or it is damaged.
     """
     if make:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA query_only = ON")
         if not recognise(connection, path):
             raise UpkeepError(f"{path} is empty; a server has to have run with it once")
-    except (sqlite3.Error, ConfigError, UpkeepError) as error:
+    except (sqlite3.Error, StoreError, UpkeepError) as error:
         if connection is not None:
             connection.close()
         if isinstance(error, sqlite3.Error):

@@ -47,7 +47,7 @@ def load(path: Path, lines: Iterable[bytes], progress: Progress) -> Loaded:
     Raises:
         UpkeepError: A line is not as an export has it, a room exists already, or the file fails;
             nothing has been imported then.
-        ConfigError: A server has the file, or it is not ours.
+        StoreError: A server has the file, or it is not ours.
     """
     with writing(path, make=True) as connection:
         connection.execute("BEGIN IMMEDIATE")

@@ -26,7 +26,7 @@ def erase(path: Path, user: str) -> int:
 
     Raises:
         UpkeepError: The file fails.
-        ConfigError: A server has the file, or it is not ours.
+        StoreError: A server has the file, or it is not ours.
     """
     with writing(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -52,7 +52,7 @@ def reset_epochs(path: Path) -> int:
 
     Raises:
         UpkeepError: The file fails.
-        ConfigError: A server has the file, or it is not ours.
+        StoreError: A server has the file, or it is not ours.
     """
     with writing(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -74,7 +74,7 @@ def vacuum(path: Path) -> tuple[int, int]:
 
     Raises:
         UpkeepError: The file fails, or there is no space.
-        ConfigError: A server has the file, or it is not ours.
+        StoreError: A server has the file, or it is not ours.
     """
     with writing(path) as connection:
         _shorten(connection)

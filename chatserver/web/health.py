@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def health_routes(chat: "Chat") -> list[web.RouteDef]:
-    """Return ``/healthz`` (the process answers) and ``/readyz`` (it takes new connections)."""
+    """Return ``/healthz`` (the process answers) and ``/readyz`` (it takes messages)."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -17,6 +17,8 @@ def health_routes(chat: "Chat") -> list[web.RouteDef]:
     async def readyz(_: web.Request) -> web.Response:
         if chat.hub.draining:
             return web.Response(status=503, text="draining\n")
+        if chat.broker.failure is not None:
+            return web.Response(status=503, text="storing has failed\n")
         return web.Response(text="ready\n")
 
     return [web.get("/healthz", healthz), web.get("/readyz", readyz)]

@@ -14,7 +14,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from chatserver.stats import BUCKETS, Timing
+from chatserver.stats import BUCKETS, StoreStats, Timing
 
 if TYPE_CHECKING:
     from chatserver.chat import Chat
@@ -57,6 +57,8 @@ class ChatCollector(Collector):
         closes = {str(int(code)): number for code, number in stats.closes.items()}
         yield _counters("closes", "Connections closed by the server", "code", closes)
         yield _histogram({**stats.handled, OTHER: stats.unknown})
+        if (stored := chat.broker.stats) is not None:
+            yield from _store(stored, failed=chat.broker.failure is not None)
 
 
 def metrics_routes(chat: "Chat", prefix: str = "") -> list[web.RouteDef]:
@@ -70,6 +72,19 @@ def metrics_routes(chat: "Chat", prefix: str = "") -> list[web.RouteDef]:
         )
 
     return [web.get(f"{prefix}/metrics", metrics)]
+
+
+def _store(stats: StoreStats, *, failed: bool) -> Iterable[Metric]:
+    yield _gauge("store_failed", "1 once nothing is stored any more", int(failed))
+    yield _gauge("store_queued", "Messages that wait to be stored", stats.queued)
+    yield _gauge("store_bytes", "Size of the store's files", stats.size)
+    yield _counter("stored", "Messages stored", stats.stored)
+    yield _counter("store_refused", "Messages refused at a bound of the store", stats.refused)
+    commits = HistogramMetricFamily(
+        "chatserver_store_commit_seconds", "Time a batch took to be committed"
+    )
+    commits.add_metric([], *_buckets(stats.commits))
+    yield commits
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -91,8 +106,11 @@ def _histogram(timings: Mapping[str, Timing]) -> Metric:
     family = HistogramMetricFamily(
         "chatserver_handler_seconds", "Time a message took in the pipeline", labels=["action"]
     )
-    bounds = [*map(str, BUCKETS), "+Inf"]
     for action, timing in timings.items():
-        cumulated = zip(bounds, accumulate(timing.counts), strict=True)
-        family.add_metric([action], list(cumulated), sum_value=timing.total)
+        family.add_metric([action], *_buckets(timing))
     return family
+
+
+def _buckets(timing: Timing) -> tuple[list[tuple[str, int]], float]:
+    bounds = [*map(str, BUCKETS), "+Inf"]
+    return list(zip(bounds, accumulate(timing.counts), strict=True)), timing.total

@@ -10,6 +10,7 @@ from chatserver.errors import (
     Disconnect,
     ErrorCode,
     Refused,
+    StoreError,
 )
 
 
@@ -17,6 +18,7 @@ from chatserver.errors import (
     "error",
     [
         ConfigError("no such key"),
+        StoreError("in use"),
         Refused(403, "No\n", reason="origin"),
         ActionError("dice.bad", "No such dice"),
         Disconnect(4001),
@@ -29,7 +31,7 @@ def test_everything_raised_on_purpose_is_a_chat_error(error: ChatError) -> None:
 
 
 def test_the_kinds_do_not_catch_each_other() -> None:
-    kinds = [ConfigError, Refused, ActionError, Disconnect]
+    kinds = [ConfigError, StoreError, Refused, ActionError, Disconnect]
     for kind in kinds:
         assert [other for other in kinds if issubclass(kind, other)] == [kind]
 

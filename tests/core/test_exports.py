@@ -15,6 +15,7 @@ import chatserver
 
 PUBLIC = {
     *("ActionError", "ChatError", "CloseCode", "ConfigError", "Disconnect", "ErrorCode", "Refused"),
+    "StoreError",
     *("Context", "Handshake", "Hub", "Outcome", "Published", "Pending"),
     *("Plugin", "Middleware", "ConnectNext", "MessageNext", "NoConfig", "action"),
     *("Identity", "Reply", "Session", "State", "StateKey", "User"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.errors import ConfigError
+from chatserver.errors import StoreError
 from chatserver.publications import keep_all
 from chatserver.store import schema
 from chatserver.store.sqlite import SqliteStore
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 async def refusal(path: Path) -> str:
     """Return the one line that starting with this file ends in; the lock is free again then."""
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(StoreError) as caught:
         await SqliteStore(path, patience=0.1).startup(keep_all)
     message = str(caught.value)
     assert "\n" not in message

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.errors import ConfigError
+from chatserver.errors import StoreError
 from chatserver.publications import Durability, Keeping
 from chatserver.store.sqlite import SqliteStore
 from chatserver.upkeep import UpkeepError
@@ -270,7 +270,7 @@ async def test_what_writes_keeps_off_a_live_file(path: Path) -> None:
     async with opened(path) as store:
         await add(store, publication())
         for command in writers(path):
-            with pytest.raises(ConfigError, match="is in use by process"):
+            with pytest.raises(StoreError, match="is in use by process"):
                 command()
         assert len(await bodies(store)) == 1
 
@@ -288,7 +288,7 @@ def test_a_foreign_file_is_left_alone(path: Path) -> None:
     connection.close()
     before = path.read_bytes()
     for command in (*writers(path), *readers(path)):
-        with pytest.raises(ConfigError, match="is a database of another program"):
+        with pytest.raises(StoreError, match="is a database of another program"):
             command()
     assert path.read_bytes() == before
 
@@ -298,7 +298,7 @@ def test_an_empty_or_broken_file_is_told(path: Path) -> None:
     with pytest.raises(UpkeepError, match="is empty"):
         exported(path)
     path.write_bytes(b"no database, that is for sure" * 100)
-    with pytest.raises(ConfigError, match="is no chat database"):
+    with pytest.raises(StoreError, match="is no chat database"):
         exported(path)
 
 

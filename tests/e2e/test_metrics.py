@@ -102,6 +102,30 @@ async def test_a_conversation_in_numbers(server: ChatServer) -> None:
     assert left.value("accepted_total") == 2
 
 
+async def test_what_is_stored_in_numbers() -> None:
+    async with ChatServer({"store": {"max_rooms": 1}}) as server:
+        alice = await server.connect("alice", "lobby", "den")
+        for number in range(10):
+            sent = {"room": "lobby", "text": "hello", "cid": f"c-{number % 5}"}
+            assert (await alice.request("message", **sent))["action"] == "sent"
+        refused = await alice.request("message", room="den", text="hello")
+        assert refused["code"] == "unavailable"
+        metrics = await read(server.http)
+        assert metrics.value("stored_total") == 5
+        assert metrics.value("store_refused_total") == 1
+        assert metrics.value("store_commit_seconds_count") == 11
+        assert 0 < metrics.value("store_commit_seconds_sum") < DEADLINE
+        assert metrics.value("store_bytes") > 4096
+        assert metrics.value("store_queued") == 0
+        assert metrics.value("store_failed") == 0
+
+
+async def test_a_server_that_stores_nothing_has_no_such_numbers() -> None:
+    async with ChatServer({"broker": "memory"}) as server:
+        await server.connect("alice", "lobby")
+        assert not [name for name, _ in await read(server.http) if "store" in name]
+
+
 async def test_what_is_refused_is_counted_by_reason(server: ChatServer) -> None:
     for headers in ({"Authorization": "Bearer wrong"}, {"Sec-WebSocket-Protocol": "mqtt"}):
         async with server.http.get("/ws", headers=headers) as response:
