@@ -210,7 +210,7 @@ class Chat:
         for middleware, config in changes:
             middleware.configure(config)
         old = self._running
-        for section in ("server", "chat", "broker", "rooms", "plugins"):
+        for section in ("server", "chat", "broker", "store", "rooms", "plugins"):
             if getattr(old, section) != getattr(settings.config, section):
                 log.warning("changes of %s take effect after a restart", section)
         self.hub.config = structs.replace(self.hub.config, limits=settings.config.limits)

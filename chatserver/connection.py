@@ -6,7 +6,6 @@ The bounds and their verdicts are listed in docs/message_path.md.
 
 import asyncio
 import logging
-from contextlib import suppress
 from time import perf_counter
 from typing import Final
 
@@ -259,11 +258,8 @@ class Connection(Pulse):
     def _foresee(
         self, envelope: Envelope, outcome: Pending[Reply | None], *, late: bool = True
     ) -> None:
-        with suppress(Exception, asyncio.CancelledError):
-            try:
-                outcome.result()
-            except ActionError as error:
-                self._close_latch(envelope.raw, error, late=late)
+        if isinstance(outcome.error, ActionError):
+            self._close_latch(envelope.raw, outcome.error, late=late)
 
     def _close_latch(self, raw: str, error: ActionError, *, late: bool = False) -> None:
         if error.code in RETRYABLE:

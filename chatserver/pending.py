@@ -60,6 +60,11 @@ class Pending(Generic[T]):
         self._trace = None if isinstance(error, ActionError) else error.__traceback__
         self._finish()
 
+    @property
+    def error(self) -> BaseException | None:
+        """What went wrong, if it has."""
+        return self._error
+
     def result(self) -> T:
         """Return the outcome, or raise what went wrong."""
         if self._error is not None:

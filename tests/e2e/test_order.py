@@ -9,16 +9,19 @@ from chatserver.testing import ChatServer, Frame, Peer
 COUNT: Final = 300
 
 
+LIMITS: Final = {"connection": {"rate": 300, "burst": 20}, "max_strikes": 10_000}
+
+
 @pytest.fixture
 def chat_config() -> dict[str, object]:
-    limits = {"connection": {"rate": 300, "burst": 20}, "max_strikes": 10_000}
-    return {"middlewares": [{"rate_limit": {**limits, "user": None, "ip": None}}]}
+    return {"middlewares": [{"rate_limit": {**LIMITS, "user": None, "ip": None}}]}
 
 
-async def send_all(peer: Peer, numbers: list[int]) -> list[Frame]:
+async def send_all(peer: Peer, numbers: list[int], padding: str = "") -> list[Frame]:
     """Send messages at once, and return their answers in the order they came."""
     for number in numbers:
-        await peer.send("message", id=number, room="lobby", text=str(number), cid=f"c-{number}")
+        text = f"{number}{padding}"
+        await peer.send("message", id=number, room="lobby", text=text, cid=f"c-{number}")
     answers: list[Frame] = []
     while len(answers) < len(numbers):
         frame = await peer.receive()
@@ -45,3 +48,19 @@ async def test_refused_messages_are_not_overtaken(chat: ChatServer) -> None:
     messages = joined["messages"]
     assert isinstance(messages, list)
     assert [each["text"] for each in messages] == [str(number) for number in range(COUNT)]
+
+
+async def test_messages_that_the_store_refuses_are_not_overtaken() -> None:
+    """Small messages behind large ones would still fit."""
+    config = {"middlewares": [], "store": {"max_store_bytes": 2**20}}
+    async with ChatServer(config) as server:
+        peer = await server.connect("ann", "lobby")
+        answers = await send_all(peer, list(range(100)), "x" * 30_000)
+        stored = [each["id"] for each in answers if each["action"] == "sent"]
+        first = len(stored)
+        assert stored == list(range(first))
+        assert 10 < first < 50
+        refused = await send_all(peer, [200, 201, first, 202])
+        assert [each["action"] for each in refused] == ["error", "error", "sent", "sent"]
+        assert {each["code"] for each in refused[:2]} == {"unavailable"}
+        assert (await peer.request("message", room="lobby", text="no cid"))["action"] == "sent"
