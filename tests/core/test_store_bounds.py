@@ -1,7 +1,8 @@
 """What users can have stored is bounded, and a bound is no dead end."""
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,13 @@ from chatserver.publications import Publication, keep_all
 from chatserver.store import Store
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
+from chatserver.store.writer import Outcome, Writer
 from tests.core.stores import STAMP, add, append, bodies, publication
 
 MEBIBYTE = 2**20
+
+BEHIND = [("tea", "bob"), ("tea", "ann"), ("home", "ann")]
+"""What is queued behind Ann's message to a room that she may not make."""
 
 Make = Callable[[Path, StoreConfig], Store]
 STORES: list[Make] = [
@@ -76,6 +81,33 @@ async def test_what_follows_a_refusal_does_not_overtake_it(tmp_path: Path) -> No
     await add(store, publication("home", user="ann"))
     wanted = [publication("tea", user=user) for user in ("ann", "bob", "ann", "bob")]
     assert await results(store, *wanted) == ["unavailable", "", "unavailable", ""]
+    await store.cleanup()
+
+
+async def test_what_is_queued_behind_a_refusal_does_not_overtake_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob makes the room while Ann does not know yet that she may not."""
+    write = Writer.write
+    entered, go_on = threading.Event(), threading.Event()
+
+    def waiting(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+        entered.set()
+        assert go_on.wait(10)
+        return write(writer, batch)
+
+    store = SqliteStore(tmp_path / "chat.db", bounds(of_user=1))
+    await store.startup(keep_all)
+    await add(store, publication("home", user="ann"))
+    monkeypatch.setattr(Writer, "write", waiting)
+    first = asyncio.create_task(results(store, publication("tea", user="ann")))
+    assert await asyncio.to_thread(entered.wait, 10)
+    wanted = [publication(room, user=user) for room, user in BEHIND]
+    behind = asyncio.create_task(results(store, *wanted))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await first == ["unavailable"]
+    assert await behind == ["", "unavailable", ""]
     await store.cleanup()
 
 
