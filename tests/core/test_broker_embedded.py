@@ -149,12 +149,11 @@ async def test_memory_does_not_know_more_than_was_delivered(stage: Stage) -> Non
     await asyncio.wait_for(stage.store.committed.wait(), 5)
     assert (await whole(stage.history())).state.top == 3
     assert stage.delivered == []
-    for pending in (
-        stage.broker.position("lobby"),
-        stage.history(after=2).then(lambda page: page.state if page else None),
-    ):
-        assert not pending.is_done
-        await pending
+    state, page = stage.broker.position("lobby"), stage.history(after=2)
+    assert not state.is_done
+    assert not page.is_done
+    await state
+    await page
     stage.store.settle_all()
     assert (await outcome).position == Position((await whole(stage.history())).state.epoch, 3)
     assert stage.delivered == [3]
