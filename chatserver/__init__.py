@@ -24,7 +24,7 @@ from chatserver.middleware import ConnectNext, MessageNext, Middleware
 from chatserver.names import clean_name
 from chatserver.pending import Pending
 from chatserver.plugin import Plugin
-from chatserver.publications import Page, Publication, RoomState
+from chatserver.publications import Found, Page, Publication, RoomState
 from chatserver.rights import EVERYWHERE, Grant, Right, Rights
 from chatserver.session import Identity, Reply, Session, State, StateKey, User
 
@@ -46,6 +46,7 @@ __all__ = [
     "Context",
     "Disconnect",
     "ErrorCode",
+    "Found",
     "Grant",
     "Handshake",
     "History",

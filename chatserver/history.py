@@ -5,9 +5,10 @@ joins in the same breath gets what follows. One that comes later may be ahead of
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 
 from chatserver.pending import Pending
-from chatserver.publications import Page, RoomState
+from chatserver.publications import Found, Page, RoomState
 
 
 class History(ABC):
@@ -40,4 +41,27 @@ class History(ABC):
             max_bytes: Bytes of bodies at which the page ends; it holds one publication at least.
 
         The outcome raises `ActionError` (``unavailable``).
+        """
+
+    @abstractmethod
+    def search(
+        self,
+        rooms: Collection[str],
+        text: str,
+        *,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Found]:
+        """Find the newest messages that have all words of a text, in rooms kept on disk.
+
+        Args:
+            rooms: Names of the rooms to search, and no others.
+            text: What to look for; nothing in it is syntax. All words have to occur, in any order;
+                the last one may be a beginning, if it has three letters and no space behind it.
+            before: `Found.next` of the search that this one continues.
+            limit: Messages to find at most.
+            max_bytes: Bytes of bodies at which the result ends; it holds one message at least.
+
+        The outcome raises `ActionError` (``unavailable``, ``timeout``).
         """

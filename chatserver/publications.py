@@ -1,6 +1,6 @@
 """Hold publications and the pages and places they have in a room's history."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from functools import cached_property
 
@@ -74,11 +74,28 @@ class Page(Struct, frozen=True, dict=True):
     @cached_property
     def messages(self) -> Raw:
         """The events as members get them, encoded as one JSON array; once for all who get it."""
-        return Raw(b"[%b]" % b",".join(placed(each.body, place) for place, each in self.numbered()))
+        return _array(self.numbered())
 
     def numbered(self) -> Iterator[tuple[int, Publication]]:
         """Iterate over offsets and publications."""
         return enumerate(self.publications, self.first)
+
+
+class Found(Struct, frozen=True):
+    """Hold messages that a search has found, the newest first.
+
+    Attributes:
+        publications: The messages with their offsets; one that was edited has its present text.
+        next: Where the next search goes on among older ones; None where there are no more.
+    """
+
+    publications: list[tuple[int, Publication]]
+    next: int | None = None
+
+    @property
+    def messages(self) -> Raw:
+        """The events as members get them, encoded as one JSON array."""
+        return _array(self.publications)
 
 
 class Durability(StrEnum):
@@ -134,3 +151,7 @@ def fitting(publications: list[Publication], max_bytes: int) -> list[Publication
         if index and size > max_bytes:
             return publications[:index]
     return publications
+
+
+def _array(numbered: Iterable[tuple[int, Publication]]) -> Raw:
+    return Raw(b"[%b]" % b",".join(placed(each.body, offset) for offset, each in numbered))

@@ -1,6 +1,7 @@
 """Carry publications within one process and keep them in a store beside it."""
 
 import asyncio
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Final, Self
@@ -14,7 +15,15 @@ from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Durability, Page, Publication, RoomState, Rules, keep_all
+from chatserver.publications import (
+    Durability,
+    Found,
+    Page,
+    Publication,
+    RoomState,
+    Rules,
+    keep_all,
+)
 from chatserver.rules import RoomRules
 from chatserver.stats import StoreStats
 from chatserver.store import UNBOUNDED, Store, Stored
@@ -59,6 +68,7 @@ class EmbeddedBroker(Broker):
         self._subscribed: set[str] = set()
         self._lines: dict[str, Line] = {}
         self._reads: dict[str, dict[Wanted, asyncio.Task[Page]]] = {}
+        self._searches: set[asyncio.Task[Found]] = set()
 
     @classmethod
     def configured(cls, config: Config, data_dir: Path) -> Self:
@@ -162,6 +172,26 @@ class EmbeddedBroker(Broker):
                 return Pending.done(page)
         read = self._read(store, room, wanted)
         return Pending(read).then(lambda page: page)
+
+    def search(
+        self,
+        rooms: Collection[str],
+        text: str,
+        *,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Found]:
+        """Search the rooms among these that are kept on disk."""
+        kept = [room for room in rooms if self._store(room) is self.store]
+        if not kept:
+            return Pending.done(Found([]))
+        task = self._loop.create_task(
+            self.store.search(kept, text, before=before, limit=limit, max_bytes=max_bytes)
+        )
+        self._searches.add(task)
+        task.add_done_callback(self._searches.discard)
+        return Pending(task)
 
     def _store(self, room: str) -> Store | None:
         durability = self._rules(room).durability

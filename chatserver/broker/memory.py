@@ -1,5 +1,6 @@
 """Carry publications within one process and keep none of them."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
@@ -8,7 +9,7 @@ from chatserver.config import Config
 from chatserver.context import Published
 from chatserver.errors import ConfigError
 from chatserver.pending import Pending
-from chatserver.publications import Durability, Page, RoomState
+from chatserver.publications import Durability, Found, Page, RoomState
 
 
 class MemoryBroker(Broker):
@@ -56,3 +57,15 @@ class MemoryBroker(Broker):
     ) -> Pending[Page | None]:
         """Say that the room keeps no history."""
         return Pending.done(None)
+
+    def search(
+        self,
+        rooms: Collection[str],
+        text: str,
+        *,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Found]:
+        """Find nothing."""
+        return Pending.done(Found([]))

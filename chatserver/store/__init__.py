@@ -7,7 +7,7 @@ is made with one.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from msgspec import Struct
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.positions import Position
-from chatserver.publications import Page, Publication, RoomState, Rules
+from chatserver.publications import Found, Page, Publication, RoomState, Rules
 from chatserver.stats import StoreStats
 
 CONFLICT: Final = ActionError(
@@ -136,4 +136,31 @@ class Store(ABC):
 
         Raises:
             ActionError: ``unavailable``.
+        """
+
+    @abstractmethod
+    async def search(
+        self,
+        rooms: Collection[str],
+        text: str,
+        *,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Found:
+        """Find the newest messages in some rooms that have all words of a text.
+
+        Whatever was stored before the call is found. Nothing in the text is syntax; a text without
+        a letter or digit finds nothing. What is kept in memory is never found.
+
+        Args:
+            rooms: Names of the rooms.
+            text: What to look for; its last word may be the beginning of one.
+            before: `Found.next` of the search that this one continues.
+            limit: Messages to find at most.
+            max_bytes: Bytes of bodies at which the result ends; it holds one message at least.
+
+        Raises:
+            ActionError: ``unavailable``: it cannot search, or has too much to do. ``timeout``: it
+                took too long.
         """

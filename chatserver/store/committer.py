@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import sqlite3
 import threading
 from collections import deque
@@ -14,6 +15,7 @@ from chatserver.publications import Publication
 from chatserver.stats import StoreStats
 from chatserver.store import Settle, unavailable
 from chatserver.store.failures import Verdict, broken, judge
+from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
 from chatserver.store.writer import Outcome, Writer
 
@@ -53,6 +55,7 @@ class Committer:
         self.failure: str | None = None
         self._connection = connection
         self._writer = writer
+        self._indexing = Indexing(writer)
         self._most = most
         self._most_bytes = most_bytes
         self._loop = asyncio.get_running_loop()
@@ -95,6 +98,17 @@ class Committer:
         stats = self._writer.stats
         stats.queued = self._queued
         return stats
+
+    async def reached(self) -> None:
+        """Wait until all that is stored now can be found by searches.
+
+        Raises:
+            ActionError: ``unavailable``.
+        """
+        if self.failure is None:
+            future = self._indexing.reached()
+            self._wake.set()
+            await future
 
     async def close(self) -> None:
         """Write what is queued, then end the thread."""
@@ -151,15 +165,21 @@ class Committer:
         sweep_at = monotonic() + SWEEP_EVERY
         try:
             while not (self._stopping and not self._queue):
-                self._wake.wait(max(0.0, sweep_at - monotonic()))
+                self._wake.wait(max(0.0, min(sweep_at, self._index_at) - monotonic()))
                 self._wake.clear()
                 while self._queue and self.failure is None:
                     self._write()
+                if monotonic() >= self._index_at:
+                    self._indexing.step()
                 if monotonic() >= sweep_at:
                     sweep_at = monotonic() + (0.0 if self._sweep() else SWEEP_EVERY)
             self._close()
         finally:
             self._loop.call_soon_threadsafe(self._ended.set_result, None)
+
+    @property
+    def _index_at(self) -> float:
+        return math.inf if self.failure else self._indexing.due
 
     def _write(self) -> None:
         with self._lock:
@@ -180,6 +200,7 @@ class Committer:
                 self._hand_back(batch, outcomes, lambda each: refused.get((each.room, each.user)))
             else:
                 self._loop.call_soon_threadsafe(self._take_outcomes, batch, outcomes)
+            self._indexing.follow(len(batch))
 
     def _fail(self, batch: list[Item], verdict: Verdict) -> None:
         if verdict.fatal:

@@ -1,7 +1,8 @@
 """Remove what rooms need not keep any longer.
 
 A room's floor rises; offsets are never given again, because the top is written down with it. What
-falls below the floor goes, or stays as a stub while its `cid` may still be retried.
+falls below the floor goes, or stays as a stub while its `cid` may still be retried. The newest row
+of the file never goes, so that no id is given again.
 """
 
 import sqlite3
@@ -10,6 +11,7 @@ from typing import Final
 
 from chatserver.publications import Rules
 from chatserver.store import CID_LIFE, slack
+from chatserver.store.index import Index
 from chatserver.store.ledger import FIND_ROOM, Room
 
 AT_ONCE: Final = 2000
@@ -18,13 +20,13 @@ AT_ONCE: Final = 2000
 _NEXT_ROOMS: Final = "SELECT id, name FROM room WHERE id > ? ORDER BY id LIMIT 200"
 _FIRST_YOUNG: Final = """SELECT offset FROM publication
     WHERE room = ? AND offset >= ? AND timestamp >= ? ORDER BY offset LIMIT 1"""
-_DROP: Final = (
-    "DELETE FROM publication WHERE room = ? AND offset >= ? AND offset < ? AND cid IS NULL"
-)
+_DROP: Final = """DELETE FROM publication WHERE room = ? AND offset >= ? AND offset < ?
+    AND cid IS NULL AND id < (SELECT max(id) FROM publication)"""
 _STUB: Final = """UPDATE publication SET kind = NULL, target = NULL, body = NULL
     WHERE room = ? AND offset >= ? AND offset < ?"""
 _DROP_STUBS: Final = """DELETE FROM publication WHERE id IN (
-    SELECT id FROM publication WHERE kind IS NULL AND timestamp < ? LIMIT ?
+    SELECT id FROM publication WHERE kind IS NULL AND timestamp < ?
+    AND id < (SELECT max(id) FROM publication) LIMIT ?
 )"""
 
 
@@ -34,11 +36,13 @@ class Retention:
     Args:
         connection: The writer's connection.
         rules: Tells how each room is kept.
+        index: Has the words of what is removed.
     """
 
-    def __init__(self, connection: sqlite3.Connection, rules: Rules) -> None:
+    def __init__(self, connection: sqlite3.Connection, rules: Rules, index: Index) -> None:
         self._connection = connection
         self._rules = rules
+        self._index = index
         self._swept = 0
 
     def trim(self, room: Room) -> None:
@@ -57,6 +61,7 @@ class Retention:
         rooms = self._connection.execute(_NEXT_ROOMS, (self._swept,)).fetchall()
         for number, name in rooms:
             left -= self._sweep_room(name, now)
+            left -= self._index.trim(number, max(0, left))
             if left <= 0:
                 return True
             self._swept = number

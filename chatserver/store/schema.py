@@ -2,7 +2,8 @@
 
 Publications lie in the order they were stored, whatever their room: with many rooms in a batch
 that dirties few pages, and takes a third less CPU than keeping each room together. What retention
-has removed may stay as a stub, without body and kind, for its `cid`.
+has removed may stay as a stub, without body and kind, for its `cid`. The search index has a row
+for each message, with the publication's id; an id is never given again.
 """
 
 import logging
@@ -31,7 +32,8 @@ _FIRST: Final = (
         floor INTEGER NOT NULL DEFAULT 1,
         top INTEGER NOT NULL DEFAULT 0,
         relaxed INTEGER NOT NULL DEFAULT 0,
-        creator TEXT
+        creator TEXT,
+        index_floor INTEGER NOT NULL DEFAULT 1
     )""",
     "CREATE INDEX room_creator ON room (creator) WHERE creator IS NOT NULL",
     """CREATE TABLE publication (
@@ -51,10 +53,18 @@ _FIRST: Final = (
     "CREATE INDEX publication_target ON publication (room, target) WHERE target IS NOT NULL",
     "CREATE INDEX publication_stub ON publication (timestamp) WHERE kind IS NULL",
     "CREATE TABLE running (since TEXT NOT NULL)",
+    "CREATE TABLE indexed (id INTEGER NOT NULL, unclean INTEGER NOT NULL)",
+    "INSERT INTO indexed VALUES (0, 0)",
 )
 
 MIGRATIONS: Final = (_FIRST,)
 """Statements that lead from each version to the next; the file's version is how many it has had."""
+
+SEARCH: Final = """CREATE VIRTUAL TABLE search USING fts5(
+    room, text, columnsize = 0,
+    tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co M*'"
+)"""
+"""The search index. Vowel signs are part of a word (M*); nothing is ranked, so no sizes."""
 
 
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
@@ -87,6 +97,7 @@ def open_file(path: Path, timeout: float) -> sqlite3.Connection:
         recognise(connection, path)
         _set_up(connection, path)
         _migrate(connection)
+        _make_index(connection)
         _mark_running(connection, path)
     except (sqlite3.Error, OSError) as error:
         if connection is not None:
@@ -161,6 +172,21 @@ def _migrate(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+
+
+def _make_index(connection: sqlite3.Connection) -> None:
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'search'").fetchone():
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(SEARCH)
+        connection.execute("UPDATE indexed SET id = 0, unclean = 0")
+    except sqlite3.OperationalError as error:
+        connection.execute("ROLLBACK")
+        if "no such module" not in str(error):
+            raise
+    else:
         connection.execute("COMMIT")
 
 

@@ -1,17 +1,19 @@
-"""Keep publications in one SQLite file: one thread that writes, one that reads."""
+"""Keep publications in one SQLite file: a thread each for writing, reading and searching."""
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 
 from chatserver.config import StoreConfig
-from chatserver.errors import StoreError
-from chatserver.publications import Page, Publication, RoomState, Rules
+from chatserver.errors import ActionError, ErrorCode, StoreError
+from chatserver.publications import Found, Page, Publication, RoomState, Rules
 from chatserver.stats import StoreStats
 from chatserver.store import UNBOUNDED, Settle, Store
 from chatserver.store.committer import Committer
 from chatserver.store.lock import Lock
 from chatserver.store.reader import Reader
 from chatserver.store.schema import open_file
+from chatserver.store.searcher import Searcher
 from chatserver.store.writer import Writer
 
 
@@ -75,9 +77,12 @@ class SqliteStore(Store):
         self._lock = lock
         writer = Writer(connection, rules, self._bounds)
         self._committer = Committer(connection, writer, self._most, self._most_bytes)
+        self._can_search = writer.can_search
+        self._searcher = Searcher(self._path, self._patience, self._committer.reached)
 
     async def cleanup(self) -> None:
         """Write what is queued, close the file and free it for others."""
+        await self._searcher.close()
         await self._reader.close()
         await self._committer.close()
         self._lock.close()
@@ -97,3 +102,20 @@ class SqliteStore(Store):
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""
         return await self._reader.state(room)
+
+    async def search(
+        self,
+        rooms: Collection[str],
+        text: str,
+        *,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Found:
+        """Find messages by their words; see `Store.search`."""
+        if not self._can_search:
+            raise ActionError(
+                ErrorCode.UNAVAILABLE,
+                "This server cannot search: its SQLite was built without FTS5",
+            )
+        return await self._searcher.search(rooms, text, before, limit, max_bytes)

@@ -7,6 +7,7 @@ batch is few statements with many rows each, not many statements.
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Final, TypeVar
 
@@ -16,6 +17,7 @@ from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
 from chatserver.stats import StoreStats
 from chatserver.store import CONFLICT, FULL, UNBOUNDED, Stored
+from chatserver.store.index import Index
 from chatserver.store.ledger import Ledger, Room
 from chatserver.store.quota import Quota
 from chatserver.store.retention import Retention
@@ -48,6 +50,7 @@ _INSERT: Final = {
     + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size)
     for size in SIZES
 }
+_NEWEST: Final = "SELECT coalesce(max(id), 0) FROM publication"
 _FIND: Final = {
     size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - constants
     + ", ".join(["(?, ?, ?)"] * size)
@@ -69,6 +72,8 @@ class Writer:
     Attributes:
         stats: What it has stored and refused.
         refused: In which rooms whose publications the last batch had to leave out, and why.
+        newest: The id of the last publication written.
+        indexed: The id of the last one that searches find.
     """
 
     def __init__(
@@ -79,11 +84,25 @@ class Writer:
         self._connection = connection
         self._ledger = Ledger(connection, rules)
         self._quota = Quota(connection, bounds)
-        self._retention = Retention(connection, rules)
+        self._index = Index(connection)
+        self._retention = Retention(connection, rules, self._index)
         self._relaxed = False
-        self._scrub = False
+        self._scrub = self._index.unclean
         self._stored = 0
         self._wary = 0
+        self.newest: int = connection.execute(_NEWEST).fetchone()[0]
+        self.indexed = self._index.mark
+        self._inserted = self.newest
+
+    @property
+    def behind(self) -> int:
+        """How many publications are still to be indexed, at most."""
+        return self.newest - self.indexed if self.can_search else 0
+
+    @property
+    def can_search(self) -> bool:
+        """Whether this SQLite can search."""
+        return self._index.available
 
     def write(self, batch: Sequence[Publication]) -> list[Outcome]:
         """Commit a batch; all of it or nothing. Return one outcome for each, in order.
@@ -109,8 +128,19 @@ class Writer:
             self._undo()
             raise
         self._count(outcomes, perf_counter() - started)
+        self.newest = self._inserted
         self._ledger.shrink()
         return outcomes
+
+    def index(self) -> None:
+        """Index some of what has been written; it can be lost, for it is done again then.
+
+        Raises:
+            sqlite3.Error: None of it has been done.
+        """
+        with self._transaction(relaxed=True):
+            mark = self._index.step()
+        self.indexed = mark
 
     def sweep(self, now: float) -> bool:
         """Remove some of what is too old; return whether there may be more.
@@ -118,25 +148,42 @@ class Writer:
         Args:
             now: Unix time in seconds.
         """
-        try:
-            self._synchronous(relaxed=False)
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction(relaxed=False):
             more = self._retention.sweep(now)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._undo()
-            raise
         # The floors of rooms may have changed.
         self._ledger.forget()
-        if self._scrub:
+        return self._clean(now) or more
+
+    def _clean(self, now: float) -> bool:
+        if self.behind and self._scrub:
+            # What was erased may still have to leave the index.
+            self.index()
+            return True
+        with self._transaction(relaxed=True):
+            more = self._index.clean(now)
+            unclean = self._index.unclean
+        self._scrub = self._scrub or unclean
+        if self._scrub and not unclean:
             # What was erased is still in the log; a reader in the way puts this off.
             busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             self._scrub = bool(busy)
         return more
 
+    @contextmanager
+    def _transaction(self, *, relaxed: bool) -> Iterator[None]:
+        try:
+            self._synchronous(relaxed=relaxed)
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+
     def _undo(self) -> None:
         self._ledger.forget()
         self._quota.forget()
+        self._inserted = self.newest
         if self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")
@@ -209,7 +256,9 @@ class Writer:
         self._stored = len(rows)
         for part in cut(rows):
             flat = [value for row in part for value in row]
-            self._connection.execute(_INSERT[len(part)], flat)
+            cursor = self._connection.execute(_INSERT[len(part)], flat)
+            assert cursor.lastrowid is not None  # noqa: S101 - for the type checker
+            self._inserted = cursor.lastrowid
         for each, outcome in zip(batch, outcomes, strict=True):
             if each.erases and isinstance(outcome, Stored) and not outcome.duplicate:
                 self._erase(rooms[each.room], each.target, outcome.position.offset)

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from chatserver.store.index import Index
 from chatserver.store.schema import new_epoch
 from chatserver.upkeep import UpkeepError
 from chatserver.upkeep.files import failures, reading, writing
@@ -30,12 +31,16 @@ def erase(path: Path, user: str) -> int:
     """
     with writing(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
+        index = Index(connection)
+        index.erase(user)
         erased = connection.execute(
             "UPDATE publication SET body = NULL, user = '', cid = NULL, digest = NULL"
             " WHERE user = ?",
             (user,),
         ).rowcount
         connection.execute("UPDATE room SET creator = NULL WHERE creator = ?", (user,))
+        while index.clean(0):
+            pass
         connection.execute("COMMIT")
         _shorten(connection)
     return erased

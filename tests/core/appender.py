@@ -1,6 +1,6 @@
 """Append to a store until killed, and tell of every acknowledgement: the victim of a test.
 
-Run as ``python -m tests.core.appender FILE LIFE``. Each line says room, offset and body of one
+Run as ``python -m tests.core.appender FILE LIFE``. Each line says room, offset and cid of one
 acknowledged publication.
 """
 
@@ -24,16 +24,17 @@ async def main(path: Path, life: str) -> None:
     os.write(1, b"ready\n")
 
     def send(room: int, number: int) -> None:
-        body = f"{life}.{number}"
+        name = f"{life}.{number}"
+        body = f'{{"text":"life{life} number{number}"}}'
 
         def settle(outcome: object) -> None:
             assert isinstance(outcome, Stored)
-            line = f"{room} {outcome.position.epoch} {outcome.position.offset} {body}\n"
+            line = f"{room} {outcome.position.epoch} {outcome.position.offset} {name}\n"
             os.write(1, line.encode())
             send(room, number + IN_FLIGHT)
 
         store.append(
-            Publication(f"room{room}", body.encode(), STAMP, "ann", body, digest=b"d"), settle
+            Publication(f"room{room}", body.encode(), STAMP, "ann", name, digest=b"d"), settle
         )
 
     for number in range(IN_FLIGHT):

@@ -16,7 +16,7 @@ from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Durability, Keeping, Page, RoomState
+from chatserver.publications import Durability, Found, Keeping, Page, RoomState
 from chatserver.store.sqlite import SqliteStore
 
 Make = Callable[[Path], Broker]
@@ -38,6 +38,7 @@ BROKERS: dict[str, Make] = {
         SqliteStore(folder / "chat.db"), tails=Tails(most_bytes=4000, room_most=3)
     ),
 }
+ON_DISK = {"embedded", "embedded, relaxed", "embedded, short memory"}
 STAMP = "2026-11-22T10:41:41.123Z"
 
 
@@ -46,6 +47,7 @@ class Bench:
     """Have a started broker and everything it has delivered."""
 
     broker: Broker
+    on_disk: bool = False
     delivered: list[tuple[Publication, Position | None]] = field(default_factory=list)
 
     def deliver(self, publication: Publication, position: Position | None) -> None:
@@ -67,8 +69,9 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
 
 
 @pytest.fixture
-async def bench(broker: Broker) -> AsyncIterator[Bench]:
-    bench = Bench(broker)
+async def bench(broker: Broker, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    name: str = request.node.callspec.params["broker"]
+    bench = Bench(broker, on_disk=name in ON_DISK)
     await broker.startup(bench.deliver)
     yield bench
     await broker.cleanup()
@@ -275,6 +278,30 @@ async def test_what_is_erased_is_erased_for_every_reader(bench: Bench) -> None:
     if page is not None:
         kept = [each.body for each in page.publications]
         assert kept == [b"", b'{"n":2}', b"", b'{"n":4}']
+
+
+async def test_a_search_finds_what_is_on_disk_in_the_rooms_asked_for(bench: Bench) -> None:
+    sent = [
+        publication(room, b'{"text":"hello %d"}' % number)
+        for number, room in enumerate(("lobby", "tea", "lobby", "lobby"))
+    ]
+    await bench.settle(*[bench.broker.publish(each) for each in sent])
+    hits = []
+    before = None
+    while True:
+        async with asyncio.timeout(5):
+            found = await bench.broker.search(
+                ["lobby"], "hello", before=before, limit=2, max_bytes=2**20
+            )
+        hits += [(offset, each.body) for offset, each in found.publications]
+        before = found.next
+        if before is None:
+            break
+    if bench.on_disk:
+        assert hits == [(3, sent[3].body), (2, sent[2].body), (1, sent[0].body)]
+    else:
+        assert hits == []
+    assert await bench.broker.search([], "hello", limit=2, max_bytes=2**20) == Found([])
 
 
 async def test_a_position_known_at_once_agrees_with_what_was_delivered(bench: Bench) -> None:

@@ -12,7 +12,18 @@ from chatserver.publications import Keeping, Publication, RoomState
 from chatserver.store import Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
-from tests.core.stores import FAR, STAMP, add, append, bodies, publication
+from tests.core.stores import (
+    FAR,
+    STAMP,
+    add,
+    append,
+    bodies,
+    delete,
+    edit,
+    found,
+    message,
+    publication,
+)
 
 STORES: dict[type[Store], Callable[[Path], Store]] = {
     MemoryStore: lambda folder: MemoryStore(),
@@ -221,6 +232,18 @@ async def test_erasing_what_is_not_there_changes_nothing(store: Store) -> None:
     await add(store, change(b"delete", 99, erases=True))
     assert await bodies(store) == [b"first", b"delete"]
     assert await bodies(store, "tea") == [b"tea"]
+
+
+async def test_a_search_finds_what_is_kept_for_good_in_the_rooms_asked_for(store: Store) -> None:
+    """What is kept in memory is not searched; the answer is the same as for an unknown word."""
+    await add(store, message("Hello, tea", "tea"), message("hello lobby"), message("bye"))
+    await add(store, message("hello again"), edit("hello, edited", 2), delete(1))
+    searches = isinstance(store, SqliteStore)
+    kept = ["hello again", "hello, edited"] if searches else []
+    assert await found(store, "hello") == kept
+    assert await found(store, "hello", limit=1) == kept[:1]
+    assert await found(store, "hel", "tea") == (["Hello, tea"] if searches else [])
+    assert await found(store, "hello", "nowhere") == await found(store, '"', "tea") == []
 
 
 async def test_ending_settles_what_is_queued(tmp_path: Path) -> None:

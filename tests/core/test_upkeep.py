@@ -17,7 +17,7 @@ from chatserver.upkeep.export import export, size
 from chatserver.upkeep.load import Loaded, load
 from chatserver.upkeep.progress import Progress
 from chatserver.upkeep.tidy import backup, erase, pages, reset_epochs, vacuum
-from tests.core.stores import add, bodies, opened, publication
+from tests.core.stores import add, bodies, found, opened, publication
 
 NOW = "2026-11-25T10:00:00.000Z"
 
@@ -195,14 +195,17 @@ async def test_who_is_erased_left_no_byte(path: Path) -> None:
             publication(body=event("other"), user="ann", cid="c"),
             publication(body=event(secret.decode()), user="eve", cid="secret-cid"),
         )
+        assert len(await found(store, "kumquat")) == 100
     assert secret in all_of(path)
     assert erase(path, "eve") == 301
     assert secret not in all_of(path)
+    assert b"kumquat" not in all_of(path)
     assert b"secret-cid" not in all_of(path)
     async with opened(path) as store:
         assert await bodies(store) == [*[b""] * 300, event("other"), b""]
         page = await store.read("lobby", 0, 1000, 2**20)
         assert {each.user for each in page.publications} == {None, "ann"}
+        assert (await found(store, "kumquat"), await found(store, "other")) == ([], ["other"])
 
 
 async def test_new_epochs_for_all_rooms(filled: Path) -> None:

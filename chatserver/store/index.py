@@ -1,0 +1,216 @@
+"""Keep the words of messages in a full-text index, behind the commits.
+
+An entry has the id of its message. Ids only rise, so the index follows them: it holds what was
+stored up to its mark, which is written together with the entries. After a crash it goes on there.
+"""
+
+import logging
+import sqlite3
+from time import perf_counter
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from chatserver.store.words import in_rooms, words
+
+log = logging.getLogger("chatserver.store")
+
+STEP: Final = 256
+"""Publications that one step looks at, at most."""
+
+STEP_BYTES: Final = 128 * 1024
+"""Bytes of bodies after which a step ends: messages may wait some milliseconds for one."""
+
+PAGES: Final = 64
+"""Pages of the index that one step of cleaning writes, more or less."""
+
+REST: Final = 50
+"""Times the seconds it took that a cleaning rests before the next."""
+
+# One row for a whole step: each row fetched is a wait for the interpreter's lock. A NUL separates
+# the bodies, for JSON has none.
+_NEXT: Final = """SELECT max(id), count(target), CAST(group_concat(
+    CASE WHEN kind = 'message' AND target IS NULL AND NOT instr(body, x'00')
+    THEN id || ' ' || room || ' ' || body END, char(0)
+) AS BLOB) FROM (
+    SELECT *, sum(size) OVER (ORDER BY id) - size AS before FROM (
+        SELECT id, room, target, kind, body, coalesce(length(body), 0) AS size
+        FROM publication WHERE id > ? ORDER BY id LIMIT ?
+    )
+) WHERE before < ?"""
+_CHANGES: Final = """SELECT t.id, t.room, t.body IS NULL, c.kind, c.body FROM publication c
+    JOIN publication t ON t.room = c.room AND t.offset = c.target
+    WHERE c.id > ? AND c.id <= ? AND t.kind = 'message' AND t.target IS NULL ORDER BY c.id"""
+_FIRST_KEPT: Final = """SELECT id FROM publication
+    WHERE room = ? AND offset >= ? ORDER BY offset LIMIT 1"""
+_TRIM: Final = """DELETE FROM search WHERE rowid IN (
+    SELECT rowid FROM search WHERE search MATCH ? AND rowid < ? ORDER BY rowid LIMIT ?
+)"""
+_ERASE: Final = "DELETE FROM search WHERE rowid IN (SELECT id FROM publication WHERE user = ?)"
+_MERGE: Final = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
+
+
+class _Body(Struct):
+    text: object = None
+
+
+_decoder: Final = msgspec.json.Decoder(_Body)
+
+
+class Index:
+    """Follow the publications, within the transactions of a connection that writes.
+
+    Args:
+        connection: The connection.
+
+    Attributes:
+        available: Whether this SQLite can search; otherwise the index stays as it is.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.available = _usable(connection)
+        self._merging = False
+        self._removed_meanwhile = False
+        self._cost = 0.0
+        self._rests_until = 0.0
+
+    @property
+    def mark(self) -> int:
+        """The id of the last publication that has been indexed."""
+        row = self._connection.execute("SELECT id FROM indexed").fetchone()
+        number: int = row[0]
+        return number
+
+    @property
+    def unclean(self) -> bool:
+        """Whether words of removed messages may be left in the index."""
+        row = self._connection.execute("SELECT unclean FROM indexed").fetchone()
+        return self.available and bool(row[0])
+
+    def step(self) -> int:
+        """Index some of the publications behind the mark, and move it; return where it is."""
+        mark = self.mark
+        last, changes, messages = self._connection.execute(
+            _NEXT, (mark, STEP, STEP_BYTES)
+        ).fetchone()
+        if last is None:
+            return mark
+        if messages:
+            self._add(messages)
+        if changes:
+            self._change(mark, last)
+        self._connection.execute("UPDATE indexed SET id = ?", (last,))
+        number: int = last
+        return number
+
+    def trim(self, room: int, most: int) -> int:
+        """Remove entries of what a room no longer keeps; return how many.
+
+        Args:
+            room: The room's number.
+            most: How many to remove at most; the rest goes the next time.
+        """
+        row = self._connection.execute(
+            "SELECT floor FROM room WHERE id = ? AND floor > index_floor", (room,)
+        ).fetchone()
+        if row is None or not self.available:
+            return 0
+        (floor,) = row
+        kept = self._connection.execute(_FIRST_KEPT, (room, floor)).fetchone()
+        before = self.mark + 1 if kept is None else kept[0]
+        removed = self._connection.execute(_TRIM, (in_rooms([room]), before, most)).rowcount
+        if removed:
+            self._note_removal()
+        if removed < most:
+            self._connection.execute("UPDATE room SET index_floor = ? WHERE id = ?", (floor, room))
+        return removed
+
+    def erase(self, user: str) -> None:
+        """Remove the entries of what a user has written."""
+        if self.available:
+            self._connection.execute(_ERASE, (user,))
+            self._note_removal()
+
+    def clean(self, now: float) -> bool:
+        """Rewrite some of the index while it is unclean; return whether to go on at once.
+
+        What was removed is still in there, only marked as removed, until the whole index has been
+        merged into one piece. As that takes longer the larger the index is, it rests afterwards.
+
+        Args:
+            now: Unix time in seconds.
+        """
+        if not self._merging:
+            if not self.unclean or now < self._rests_until:
+                return False
+            # A negative number begins: it takes everything there is into the merge.
+            self._merge(-PAGES)
+            self._merging, self._removed_meanwhile = True, False
+            return True
+        if self._merge(PAGES):
+            return True
+        self._rests_until = now + REST * self._cost
+        self._merging, self._cost = False, 0.0
+        if not self._removed_meanwhile:
+            self._connection.execute("UPDATE indexed SET unclean = 0")
+        return False
+
+    def _add(self, messages: bytes) -> None:
+        values: list[int | str] = []
+        for message in messages.split(b"\0"):
+            number, room, body = message.split(b" ", 2)
+            text = _text(body)
+            if text is not None:
+                values += (int(number), room.decode(), text)
+        if values:
+            rows = ", ".join(["(?, ?, ?)"] * (len(values) // 3))
+            self._connection.execute(
+                f"INSERT INTO search (rowid, room, text) VALUES {rows}",  # noqa: S608 - constants
+                values,
+            )
+
+    def _change(self, mark: int, last: int) -> None:
+        for number, room, erased, kind, body in self._connection.execute(
+            _CHANGES, (mark, last)
+        ).fetchall():
+            text = _text(body) if kind == "edit" and body else None
+            if erased or text is not None:
+                removed = self._connection.execute("DELETE FROM search WHERE rowid = ?", (number,))
+                if erased and removed.rowcount:
+                    self._note_removal()
+            if not erased and text is not None:
+                self._connection.execute(
+                    "INSERT INTO search (rowid, room, text) VALUES (?, ?, ?)",
+                    (number, str(room), text),
+                )
+
+    def _note_removal(self) -> None:
+        self._removed_meanwhile = True
+        self._connection.execute("UPDATE indexed SET unclean = 1 WHERE NOT unclean")
+
+    def _merge(self, pages: int) -> bool:
+        began = perf_counter()
+        before = self._connection.total_changes
+        self._connection.execute(_MERGE, (pages,))
+        self._cost += perf_counter() - began
+        return self._connection.total_changes - before > 1
+
+
+def _usable(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("SELECT rowid FROM search LIMIT 1")
+    except sqlite3.OperationalError as error:
+        log.warning("messages cannot be searched: %s", error)
+        return False
+    return True
+
+
+def _text(body: bytes) -> str | None:
+    """Return a message's text as it is indexed; None where it has none."""
+    try:
+        text = _decoder.decode(body).text
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return words(text) if isinstance(text, str) else None

@@ -1,0 +1,139 @@
+"""Search on a connection and a thread of their own: a slow search holds up nothing else."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from chatserver.envelope import encode_event
+from chatserver.errors import ActionError, ErrorCode
+from chatserver.publications import Found, Publication
+from chatserver.store import unavailable
+from chatserver.store.failures import code_of, judge
+from chatserver.store.schema import connect
+from chatserver.store.words import match
+
+MOST_WAITING: Final = 16
+"""Searches that may wait for their turn."""
+
+PATIENCE: Final = 2.0
+"""Seconds that a search waits for its turn and for the index; then as long again for its end."""
+
+# The plus makes SQLite look for a message's edits by their target, not through the whole room.
+_FIND: Final = """SELECT p.id, p.offset, room.name, p.user, p.cid, p.timestamp, p.body, (
+    SELECT c.body FROM publication c WHERE c.room = p.room AND c.target = p.offset
+    AND c.kind = 'edit' AND c.body IS NOT NULL ORDER BY +c.offset DESC LIMIT 1
+) FROM search CROSS JOIN publication p ON p.id = search.rowid JOIN room ON room.id = p.room
+WHERE search MATCH ? AND search.rowid < ? AND p.kind = 'message' AND p.body IS NOT NULL
+ORDER BY search.rowid DESC LIMIT ?"""
+
+_END: Final = 2**63 - 1
+"""Behind every publication."""
+
+
+_fields: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
+class Searcher:
+    """Answer searches one after another.
+
+    Args:
+        path: The file, already set up.
+        timeout: Seconds to wait for another program's lock.
+        reached: Returns what is awaited until all that is stored now is indexed.
+    """
+
+    def __init__(self, path: Path, timeout: float, reached: Callable[[], Awaitable[None]]) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chatserver-searcher")
+        self._connection = connect(path, timeout)
+        self._connection.execute("PRAGMA query_only = ON")
+        self._reached = reached
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._closing = False
+
+    async def close(self) -> None:
+        """Interrupt the search that is going on, refuse those that wait, then close."""
+        self._closing = True
+        self._connection.interrupt()
+        async with self._turn:
+            await asyncio.to_thread(self._thread.shutdown)
+            self._connection.close()
+
+    async def search(
+        self, rooms: Collection[str], text: str, before: int | None, limit: int, max_bytes: int
+    ) -> Found:
+        """Search; see `Store.search`."""
+        if self._waiting >= MOST_WAITING:
+            raise unavailable("Too many searches are waiting; try again", 1)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(PATIENCE) as patience, self._turn:
+                await self._reached()
+                patience.reschedule(None)
+                start = _END if before is None else before
+                return await self._run(rooms, text, start, limit, max_bytes)
+        except TimeoutError:
+            raise unavailable("The server has too much to do to search; try again", 1) from None
+        finally:
+            self._waiting -= 1
+
+    async def _run(
+        self, rooms: Collection[str], text: str, before: int, limit: int, max_bytes: int
+    ) -> Found:
+        self._check_open()
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(PATIENCE, self._connection.interrupt)
+        try:
+            return await loop.run_in_executor(
+                self._thread, self._find, rooms, text, before, limit, max_bytes
+            )
+        except sqlite3.Error as error:
+            if code_of(error) == sqlite3.SQLITE_INTERRUPT:
+                self._check_open()
+                raise ActionError(
+                    ErrorCode.TIMEOUT,
+                    "That takes too long to be found; look for something less common",
+                ) from None
+            raise judge(error).error from error
+        finally:
+            alarm.cancel()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise unavailable("The server is shutting down; connect again in a moment", 1)
+
+    def _find(
+        self, rooms: Collection[str], text: str, before: int, limit: int, max_bytes: int
+    ) -> Found:
+        numbers = [
+            number
+            for name in rooms
+            for (number,) in self._connection.execute("SELECT id FROM room WHERE name = ?", (name,))
+        ]
+        query = match(numbers, text) if numbers else None
+        if query is None:
+            return Found([])
+        found: list[tuple[int, Publication]] = []
+        last, size = before, 0
+        for number, offset, room, user, cid, timestamp, body, edit in self._connection.execute(
+            _FIND, (query, before, limit + 1)
+        ):
+            current = body if edit is None else _edited(body, edit)
+            size += len(current)
+            if len(found) == limit or (found and size > max_bytes):
+                return Found(found, last)
+            found.append((offset, Publication(room, current, timestamp, user or None, cid)))
+            last = number
+        return Found(found)
+
+
+def _edited(body: bytes, edit: bytes) -> bytes:
+    """Return a message with the text, and the time, of an edit."""
+    fields, changed = _fields.decode(body), _fields.decode(edit)
+    return encode_event({**fields, "text": changed["text"], "edited": changed["timestamp"]})
