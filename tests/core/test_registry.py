@@ -168,7 +168,7 @@ def test_default_plugins_are_on_unless_turned_off() -> None:
     listed = {"chat": False, "ping": {}, "dice": None, "quiz": False}
     settings = Settings.from_data({"plugins": listed})
     names = [name for _, name in configured_plugins(settings)]
-    assert names == ["rooms", "history", "ping", "echo", "typing", "presence", "dice"]
+    assert names == ["rooms", "history", "search", "ping", "echo", "typing", "presence", "dice"]
 
 
 def test_two_distributions_with_one_name_are_both_named(site: Site) -> None:

@@ -1,0 +1,48 @@
+"""Let members find what was said in their rooms."""
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from chatserver import Context, Found, NoConfig, Outcome, Plugin, Reply, Right, action
+
+from .recovery import Offset, fit
+
+MOST: Final = 100
+"""Messages that one search brings at most."""
+
+
+class Search(Struct, frozen=True):
+    """Look for messages with some words, the newest first."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=256)]
+    room: str | None = None
+    before: Offset | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = 20
+
+
+class SearchPlugin(Plugin[NoConfig]):
+    """Offer `search`."""
+
+    @action("search")
+    async def search(self, ctx: Context, msg: Search) -> Outcome:
+        """Search the room that is named, or all that the sender is in; as far as it may read."""
+        if msg.room is None:
+            rooms = [
+                room
+                for room in ctx.hub.joined(ctx.session)
+                if ctx.hub.allows(ctx.session, Right.READ, room)
+            ]
+        else:
+            rooms = [ctx.require_room(msg.room, Right.READ)]
+        most = ctx.hub.config.limits.max_frame_out
+        limit, max_bytes = fit(msg.limit, most, most)
+        search = ctx.hub.history.search(
+            rooms, msg.text, before=msg.before, limit=limit, max_bytes=max_bytes
+        )
+        return search.then(_reply)
+
+
+def _reply(found: Found) -> Reply:
+    more = {} if found.next is None else {"next": found.next}
+    return Reply("search", results=found.messages, more=bool(more), **more)
