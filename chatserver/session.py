@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from chatserver.envelope import Envelope
 from chatserver.errors import ActionError, CloseCode
-from chatserver.names import clean_name
+from chatserver.names import MAX_USER_ID, clean_name
 from chatserver.rights import EVERYWHERE, Rights
 
 T = TypeVar("T")
@@ -16,9 +16,6 @@ GUEST_PREFIX: Final = "guest:"
 
 ANONYMOUS: Final = "anonymous"
 """What users are called before they have a name."""
-
-MAX_USER_ID: Final = 255
-"""Characters a user id may have."""
 
 
 class Identity(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from chatserver.broker.tail import COST, ROOM_BYTES, ROOM_MOST, Tails
 from chatserver.config import Config, LimitsConfig, RoomConfig, StoreConfig
 from chatserver.context import Published
 from chatserver.errors import ActionError
+from chatserver.pairs import is_direct
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Page, Publication, RoomState, Rules, keep_all
@@ -208,7 +209,7 @@ class EmbeddedBroker(Broker):
             self._hand_out(publication, None)
 
     def _hand_out(self, publication: Publication, position: Position | None) -> None:
-        if publication.room in self._subscribed:
+        if publication.room in self._subscribed or is_direct(publication.room):
             self.deliver(publication, position)
 
     def _read(self, store: Store, room: str, wanted: Wanted) -> "asyncio.Task[Page]":

@@ -7,6 +7,7 @@ from chatserver.broker import Broker, Publication
 from chatserver.config import Config
 from chatserver.context import Published
 from chatserver.errors import ConfigError
+from chatserver.pairs import is_direct
 from chatserver.pending import Pending
 from chatserver.publications import Durability, Page, RoomState
 
@@ -29,7 +30,7 @@ class MemoryBroker(Broker):
 
     def publish(self, publication: Publication) -> Pending[Published]:
         """Deliver to the members of this process."""
-        if publication.room in self._rooms:
+        if publication.room in self._rooms or is_direct(publication.room):
             self.deliver(publication, None)
         return Pending.done(Published(publication.room, publication.timestamp))
 

@@ -119,6 +119,13 @@ async def test_only_rooms_with_members_here_are_delivered(bench: Bench) -> None:
     assert [each.room for each, _ in bench.delivered] == ["lobby"]
 
 
+async def test_rooms_of_two_are_delivered_always(bench: Bench) -> None:
+    bench.broker.subscribe("lobby")
+    for room in ("dm:ann:bob", "lobby", "dm:ann:bob"):
+        await bench.settle(bench.broker.publish(publication(room)))
+    assert [each.room for each, _ in bench.delivered] == ["dm:ann:bob", "lobby", "dm:ann:bob"]
+
+
 async def test_a_room_is_delivered_until_its_last_member_is_gone_and_again_after(
     bench: Bench,
 ) -> None:
