@@ -115,6 +115,7 @@ async def test_rooms_of_two_are_beside_the_rooms_that_are_joined(tmp_path: Path)
         await ann.request("join", room="lobby")
         assert (await ann.request("join", room=ROOM))["members"] == 2
         assert (await ann.request("leave", room=ROOM))["code"] == "forbidden"
+        assert (await ann.request("presence", room=ROOM))["code"] == "not_found"
         assert (await ann.request("message", text="hi"))["room"] == "lobby"
         await bob.silent()
         assert (await ann.request("list_rooms"))["rooms"] == {"lobby": 1}
@@ -147,6 +148,19 @@ async def test_whom_one_can_write_to(tmp_path: Path) -> None:
         assert (await guest.expect("message", sender="ann"))["room"] == answer["room"]
 
 
+async def test_guests_recover_theirs_whose_name_is_longer_than_others_may_be(
+    tmp_path: Path,
+) -> None:
+    async with kept(tmp_path) as server:
+        gus, eva = await server.connect("gus"), await server.connect("eva")
+        to = (await eva.request("hello"))["user"]
+        sent = await gus.request("direct", to=to, text="psst")
+        assert len(str(sent["room"])) > 64
+        joined = await eva.request("join", room=sent["room"], last=5)
+        assert [each["text"] for each in listed(joined, "messages")] == ["psst"]
+        assert joined["room"] == sent["room"]
+
+
 async def test_a_guest_who_comes_back_has_its_rooms_of_two(tmp_path: Path) -> None:
     async with kept(tmp_path) as server:
         guest = await server.connect()
@@ -155,8 +169,12 @@ async def test_a_guest_who_comes_back_has_its_rooms_of_two(tmp_path: Path) -> No
         ann, back = *await arrive(server, "ann"), await server.connect()
         await ann.request("direct", to=welcome["user"], text="one")
         await back.request("hello", guest_token=welcome["guest_token"])
-        await ann.request("direct", to=welcome["user"], text="two")
+        sent = await ann.request("direct", to=welcome["user"], text="two")
         assert (await back.expect("message"))["text"] == "two"
+        await back.request("register", username="gus")
+        since = {"offset": 0, "epoch": sent["epoch"]}
+        joined = await back.request("join", room=sent["room"], since=since)
+        assert [each["text"] for each in listed(joined, "messages")] == ["one", "two"]
 
 
 async def test_rooms_of_two_work_where_nothing_is_kept() -> None:
