@@ -1,10 +1,18 @@
 """Hold publications and the pages and places they have in a room's history."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice
+from typing import Final
 
 from msgspec import Raw, Struct
+
+MOST_UNREAD: Final = 1000
+"""Messages at which counting ends: there are so many, or more."""
+
+UNREAD_WITHIN: Final = 10_000
+"""Newest publications of a room among which what is unread is counted."""
 
 
 class Publication(Struct, frozen=True, gc=False):
@@ -81,6 +89,19 @@ class Page(Struct, frozen=True, dict=True):
         return enumerate(self.publications, self.first)
 
 
+class Unread(Struct, frozen=True):
+    """Say how much a user has not read.
+
+    Attributes:
+        count: Messages of others, up to `MOST_UNREAD`; what was erased or changes another message
+            does not count.
+        top: The last offset that was looked at.
+    """
+
+    count: int
+    top: int
+
+
 class Durability(StrEnum):
     """Say what an acknowledgement promises.
 
@@ -134,3 +155,11 @@ def fitting(publications: list[Publication], max_bytes: int) -> list[Publication
         if index and size > max_bytes:
             return publications[:index]
     return publications
+
+
+def count_unread(publications: Iterable[Publication], user: str) -> int:
+    """Count what a user has not read of some publications; see `Unread`."""
+    unread = (
+        each for each in publications if each.body and each.target is None and each.user != user
+    )
+    return sum(1 for _ in islice(unread, MOST_UNREAD))

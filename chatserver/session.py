@@ -168,14 +168,16 @@ class User:
         id: The user id.
         name: The registered display name, shared by all connections; None before `register`.
         sessions: The user's connections, in the order they came.
+        lasting: Whether the user can come back under this id: a guest only with a guest token.
     """
 
-    __slots__ = ("id", "name", "sessions")
+    __slots__ = ("id", "lasting", "name", "sessions")
 
     def __init__(self, id: str) -> None:
         self.id = id
         self.name: str | None = None
         self.sessions: dict[Session, None] = {}
+        self.lasting = not id.startswith(GUEST_PREFIX)
 
 
 class Session:

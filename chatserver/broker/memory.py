@@ -1,5 +1,6 @@
 """Carry publications within one process and keep none of them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -9,7 +10,8 @@ from chatserver.context import Published
 from chatserver.errors import ConfigError
 from chatserver.pairs import is_direct
 from chatserver.pending import Pending
-from chatserver.publications import Durability, Page, RoomState
+from chatserver.positions import Position
+from chatserver.publications import Durability, Page, RoomState, Unread
 
 
 class MemoryBroker(Broker):
@@ -57,3 +59,18 @@ class MemoryBroker(Broker):
     ) -> Pending[Page | None]:
         """Say that the room keeps no history."""
         return Pending.done(None)
+
+    def unread(self, room: str, user: str, after: int) -> Pending[Unread | None]:
+        """Say that the room keeps no history."""
+        return Pending.done(None)
+
+    def cursors(self, user: str) -> Pending[Mapping[str, Position]]:
+        """Say that there is nothing to read."""
+        return Pending.done({})
+
+    def move_cursor(self, user: str, room: str, position: Position | None) -> None:
+        """Do nothing: no room keeps a history."""
+
+    def direct_rooms(self, user: str, *, after: str, limit: int) -> Pending[list[str]]:
+        """Say that no room keeps a history."""
+        return Pending.done([])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from chatserver.errors import StoreError
+from chatserver.store import cursors, direct
 from chatserver.store.failures import code_of
 
 log = logging.getLogger("chatserver.store")
@@ -50,6 +51,8 @@ _FIRST: Final = (
     "CREATE UNIQUE INDEX publication_cid ON publication (room, user, cid) WHERE cid IS NOT NULL",
     "CREATE INDEX publication_target ON publication (room, target) WHERE target IS NOT NULL",
     "CREATE INDEX publication_stub ON publication (timestamp) WHERE kind IS NULL",
+    direct.INDEX,
+    *cursors.TABLES,
     "CREATE TABLE running (since TEXT NOT NULL)",
 )
 

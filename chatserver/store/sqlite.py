@@ -1,13 +1,15 @@
 """Keep publications in one SQLite file: one thread that writes, one that reads."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from chatserver.config import StoreConfig
 from chatserver.errors import StoreError
-from chatserver.publications import Page, Publication, RoomState, Rules
+from chatserver.positions import Position
+from chatserver.publications import Page, Publication, RoomState, Rules, Unread
 from chatserver.stats import StoreStats
-from chatserver.store import UNBOUNDED, Settle, Store
+from chatserver.store import UNBOUNDED, Moves, Settle, Store
 from chatserver.store.committer import Committer
 from chatserver.store.lock import Lock
 from chatserver.store.reader import Reader
@@ -97,3 +99,19 @@ class SqliteStore(Store):
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""
         return await self._reader.state(room)
+
+    async def unread(self, room: str, user: str, after: int) -> Unread:
+        """Count what a user has not read; see `Store.unread`."""
+        return await self._reader.unread(room, user, after)
+
+    async def direct_rooms(self, user: str, after: str, limit: int) -> list[str]:
+        """Return the direct rooms of a user; see `Store.direct_rooms`."""
+        return await self._reader.direct_rooms(user, after, limit)
+
+    async def cursors(self, users: Sequence[str]) -> dict[str, dict[str, Position]]:
+        """Return how far users have read; see `Store.cursors`."""
+        return await self._reader.cursors(users)
+
+    async def move_cursors(self, moves: Moves) -> None:
+        """Note how far users have read; see `Store.move_cursors`."""
+        await self._committer.move_cursors(moves)

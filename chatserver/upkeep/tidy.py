@@ -36,6 +36,7 @@ def erase(path: Path, user: str) -> int:
             (user,),
         ).rowcount
         connection.execute("UPDATE room SET creator = NULL WHERE creator = ?", (user,))
+        connection.execute("DELETE FROM cursor WHERE user = ?", (user,))
         connection.execute("COMMIT")
         _shorten(connection)
     return erased
