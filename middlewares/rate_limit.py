@@ -68,6 +68,7 @@ class RateLimitConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "list_rooms": 10.0,
             "members": 3.0,
             "history": 5.0,
+            "rooms": 10.0,
             "direct": 2.0,
         }
     )

@@ -22,7 +22,8 @@ from chatserver import (
 from chatserver.pairs import is_direct, pair_of
 
 from .paging import Page
-from .recovery import MOST, Since, stream
+from .recovery import MOST, Since
+from .unread import follow, forget
 
 
 class Register(Struct, frozen=True):
@@ -91,7 +92,7 @@ class RoomsPlugin(Plugin[NoConfig]):
                 ErrorCode.FORBIDDEN, f"You are in {len(before)} rooms; leave one of them first"
             )
         # Between here and the reply nothing may be awaited: it would be missing from both.
-        place = await stream(hub, room, msg.since, msg.last)
+        place = await follow(hub, session, room, msg.since, msg.last)
 
         def greet(members: int) -> None:
             ctx.respond(Reply("joined", room=room, members=members, **place))
@@ -114,6 +115,7 @@ class RoomsPlugin(Plugin[NoConfig]):
         if is_direct(room):
             raise ActionError(ErrorCode.FORBIDDEN, "A direct room cannot be left", field="$.room")
         ctx.hub.leave(ctx.session, room)
+        await forget(ctx.hub, ctx.session, room)
         return Reply("left", room=room)
 
     @action("list_rooms")
