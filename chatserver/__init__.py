@@ -24,7 +24,8 @@ from chatserver.middleware import ConnectNext, MessageNext, Middleware
 from chatserver.names import clean_name
 from chatserver.pending import Pending
 from chatserver.plugin import Plugin
-from chatserver.publications import Found, Page, Publication, RoomState
+from chatserver.positions import Position
+from chatserver.publications import Found, Page, Publication, RoomState, Unread
 from chatserver.rights import EVERYWHERE, Grant, Right, Rights
 from chatserver.session import Identity, Reply, Session, State, StateKey, User
 
@@ -59,6 +60,7 @@ __all__ = [
     "Page",
     "Pending",
     "Plugin",
+    "Position",
     "Publication",
     "Published",
     "Refused",
@@ -70,6 +72,7 @@ __all__ = [
     "State",
     "StateKey",
     "StoreError",
+    "Unread",
     "User",
     "__version__",
     "action",

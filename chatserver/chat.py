@@ -123,7 +123,17 @@ class Chat:
         return self.hub.publish(room, event, fields, ephemeral=ephemeral)
 
     def publish_to(self, user: str, event: str, /, **fields: object) -> int:
-        """Send an event to all connections of a user id; return how many there were."""
+        """Send an event to all connections of a user id; return how many there were.
+
+        Args:
+            user: The user id.
+            event: What the event is called.
+            fields: The event's own fields; `room` and `offset` may be among them.
+
+        Raises:
+            ValueError: A field is one that only the server sets.
+            ActionError: ``too_large`` above `max_frame_out`.
+        """
         return self.hub.publish_to(user, event, **fields)
 
     def kick(self, user: str, code: int = CloseCode.KICKED, reason: str = "kicked") -> int:

@@ -11,6 +11,7 @@ from chatserver.config import Config
 from chatserver.envelope import Envelope
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.history import History
+from chatserver.pairs import is_direct
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.rights import Right
@@ -35,6 +36,9 @@ RESERVED: Final = frozenset(
     }
 )
 """Fields of an event that only the server sets."""
+
+ABOUT: Final = frozenset({"room", "offset"})
+"""Those of them that an event to a user may have, to say what it is about."""
 
 
 class Published(Struct, frozen=True):
@@ -165,8 +169,21 @@ class Hub(Protocol):
             ActionError: ``too_large`` above `max_frame_out`.
         """
 
-    def publish_to(self, user: str, event: str, /, **fields: object) -> int:
-        """Send an event to all connections of a user; return how many there were."""
+    def publish_to(
+        self, user: str, event: str, besides: Session | None = None, /, **fields: object
+    ) -> int:
+        """Send an event to the connections of a user; return how many there were.
+
+        Args:
+            user: The user id.
+            event: What the event is called.
+            besides: A connection that does not get it, since it knows.
+            fields: The event's own fields; `room` and `offset` may be among them.
+
+        Raises:
+            ValueError: A field is one that only the server sets.
+            ActionError: ``too_large`` above `max_frame_out`.
+        """
 
     def broadcast(self, text: str) -> None:
         """Send a plain text frame to every admitted connection of this process."""
@@ -175,7 +192,7 @@ class Hub(Protocol):
         """Make a session a member, last joined; return the number of members.
 
         What was published before goes to the old members only. Joining again only makes the room
-        the last joined one.
+        the last joined one. The users of a direct room are members anyway: it only greets them.
 
         Args:
             session: The new member.
@@ -188,19 +205,25 @@ class Hub(Protocol):
         """
 
     def leave(self, session: Session, room: str) -> None:
-        """End a membership; what was published before is still delivered."""
+        """End a membership, not of a direct room; what was published before is still delivered."""
 
     def joined(self, session: Session) -> "RoomNames":
-        """Return the rooms a session is in, last joined at the end."""
+        """Return the rooms a session is in, last joined at the end; direct rooms are not joined."""
 
     def members(self, room: str) -> Iterator[Session]:
         """Iterate over the members of a room, in the order they joined."""
 
     def rooms(self) -> Mapping[str, int]:
-        """Return the rooms with members, and how many each has; costs a pass over all rooms."""
+        """Return the rooms with members, and how many each has; costs a pass over all rooms.
+
+        Direct rooms are not among them.
+        """
 
     def allows(self, session: Session, right: Right, room: str) -> bool:
-        """Tell whether a session may do something in a room, member or not."""
+        """Tell whether a session may do something in a room, member or not.
+
+        In a direct room its two users may join, read and write, and nobody may do anything else.
+        """
 
     def user(self, id: str) -> User | None:
         """Return a connected user by id."""
@@ -279,7 +302,7 @@ class Context(Struct, frozen=True, eq=False):
             room = next(reversed(joined), None)
             if room is None:
                 raise ActionError(ErrorCode.NOT_JOINED, "Join a room first")
-        elif room not in joined:
+        elif room not in joined and not is_direct(room):
             raise ActionError(ErrorCode.NOT_JOINED, "You are not in that room; join it first")
         self.require_right(room, right)
         return room

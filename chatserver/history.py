@@ -1,18 +1,21 @@
-"""Define what can be read of the rooms' histories; brokers implement it, plugins use it.
+"""Define what is known of the rooms' histories, and how far users have read them.
+
+Brokers implement it, plugins use it.
 
 As for time: an outcome that is there at once agrees with what members have been sent so far, so who
 joins in the same breath gets what follows. One that comes later may be ahead of it; ask again.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from chatserver.pending import Pending
-from chatserver.publications import Found, Page, RoomState
+from chatserver.positions import Position
+from chatserver.publications import Found, Page, RoomState, Unread
 
 
 class History(ABC):
-    """Read what rooms keep."""
+    """Read what rooms keep, and keep up to where users have read it."""
 
     @abstractmethod
     def position(self, room: str) -> Pending[RoomState | None]:
@@ -64,4 +67,44 @@ class History(ABC):
             max_bytes: Bytes of bodies at which the result ends; it holds one message at least.
 
         The outcome raises `ActionError` (``unavailable``, ``timeout``).
+        """
+
+    @abstractmethod
+    def unread(self, room: str, user: str, after: int) -> Pending[Unread | None]:
+        """Count what a user has not read of a room; None where it keeps no history.
+
+        Args:
+            room: The room's name.
+            user: The user id.
+            after: The last offset that the user has read.
+
+        The outcome raises `ActionError` (``unavailable``).
+        """
+
+    @abstractmethod
+    def cursors(self, user: str) -> Pending[Mapping[str, Position]]:
+        """Return up to where a user has read each room, that moved last at the end.
+
+        The outcome raises `ActionError` (``unavailable``).
+        """
+
+    @abstractmethod
+    def move_cursor(self, user: str, room: str, position: Position | None) -> None:
+        """Note up to where a user has read a room that keeps a history; None forgets it.
+
+        What is noted is known at once. It is stored within a second or two, unless the process is
+        killed first; the last one counts. Cursors not moved for 90 days are forgotten, and of more
+        than 1000 of a user those moved longest ago.
+        """
+
+    @abstractmethod
+    def direct_rooms(self, user: str, *, after: str, limit: int) -> Pending[list[str]]:
+        """Return the direct rooms of a user that have a history, in order, from behind a name.
+
+        Args:
+            user: The user id.
+            after: Only names behind this one; all begin behind the empty one.
+            limit: How many at most.
+
+        The outcome raises `ActionError` (``unavailable``).
         """

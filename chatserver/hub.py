@@ -10,12 +10,14 @@ from time import time
 from chatserver.broker import Broker, Publication
 from chatserver.clock import Stamper
 from chatserver.config import Config
-from chatserver.context import RESERVED, Hub, Published, RoomNames
+from chatserver.context import ABOUT, RESERVED, Hub, Published, RoomNames
+from chatserver.direct_rooms import DirectRooms
 from chatserver.envelope import encode_event
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
 from chatserver.fanout import FanOut, Schedule
 from chatserver.frames import text_frame
 from chatserver.history import History
+from chatserver.pairs import is_direct, pair_of
 from chatserver.pending import Pending
 from chatserver.plugin import AnyPlugin, Plugin
 from chatserver.positions import Position
@@ -58,6 +60,7 @@ class LocalHub(Hub):
         self.sessions: set[Session] = set()
         self.users = Users(unique=config.chat.unique_names)
         self.table: RoomTable[Session] = RoomTable()
+        self._direct_rooms = DirectRooms(self.users.get)
         self.draining = False
         self.history: History = broker
         self._broker = broker
@@ -114,6 +117,7 @@ class LocalHub(Hub):
             if stranger or not self.rules.allows(identity, Right.JOIN, room):
                 self.leave(session, room)
         if stranger:
+            self._direct_rooms.leave(session)
             self.users.detach(session)
             session.user = User(identity.user)
         session.identity = identity
@@ -137,6 +141,8 @@ class LocalHub(Hub):
 
     def allows(self, session: Session, right: Right, room: str) -> bool:
         """Tell whether a session may do something in a room; see `Hub.allows`."""
+        if is_direct(room):
+            return right is not Right.MODERATE and session.user.id in (pair_of(room) or ())
         return self.rules.allows(session.identity, right, room)
 
     def user(self, id: str) -> User | None:
@@ -199,19 +205,21 @@ class LocalHub(Hub):
     def join(self, session: Session, room: str, greet: Callable[[int], None] | None = None) -> int:
         """Make a session a member; see `Hub.join`."""
         self._check_connected(session)
-        before = self.table.get(room)
-        news = before is None or session not in before.members
-        if greet is not None and before is not None and not news and before.pending:
+        joined = self._room(room)
+        news = joined is None or session not in joined.members
+        if greet is not None and joined is not None and not news and joined.pending:
             # What `greet` says of the room's position is to come after all it stands for.
-            session.sink.write(*before.catch_up(session))
-        members = self.table.add(session, room, session.sink.write).members
-        if before is None:
+            session.sink.write(*joined.catch_up(session))
+        if joined is None:
             self._broker.subscribe(room)
+        if joined is None or not is_direct(room):
+            joined = self.table.add(session, room, session.sink.write)
+        members = len(joined.members)
         if greet is not None:
-            greet(len(members))
+            greet(members)
         if news:
             _call(self._on_join, session, room)
-        return len(members)
+        return members
 
     def leave(self, session: Session, room: str) -> None:
         """End a membership; see `Hub.leave`."""
@@ -234,12 +242,15 @@ class LocalHub(Hub):
 
     def members(self, room: str) -> Iterator[Session]:
         """Iterate over the members of a room, in the order they joined."""
-        existing = self.table.get(room)
+        existing = self._room(room)
         return iter(existing.members if existing else ())
 
     def rooms(self) -> Mapping[str, int]:
         """Return the rooms with members, and how many each has."""
         return self.table.sizes()
+
+    def _room(self, name: str) -> Room[Session] | None:
+        return self._direct_rooms.get(name) if is_direct(name) else self.table.get(name)
 
     # Events
 
@@ -276,22 +287,25 @@ class LocalHub(Hub):
             Publication(room, body, timestamp, user, cid, ephemeral, stored, digest, event)
         )
 
-    def publish_to(self, user: str, event: str, /, **fields: object) -> int:
-        """Send an event to all connections of a user; see `Hub.publish_to`."""
-        if not RESERVED.isdisjoint(fields):
-            raise _reserved(fields)
+    def publish_to(
+        self, user: str, event: str, besides: Session | None = None, /, **fields: object
+    ) -> int:
+        """Send an event to the connections of a user; see `Hub.publish_to`."""
+        if not RESERVED.isdisjoint(fields.keys() - ABOUT):
+            raise _reserved(fields.keys() - ABOUT)
         found = self.users.get(user)
-        if found is None:
+        sessions = [each for each in found.sessions if each is not besides] if found else []
+        if not sessions:
             return 0
         body = encode_event({"action": event, **fields, "timestamp": self._stamp()})
         if len(body) > self.config.limits.max_frame_out:
             raise self._too_large()
         frame = text_frame(body)
-        for session in found.sessions:
+        for session in sessions:
             session.sink.write(frame)
         self.stats.events += 1
-        self.stats.deliveries += len(found.sessions)
-        return len(found.sessions)
+        self.stats.deliveries += len(sessions)
+        return len(sessions)
 
     def broadcast(self, text: str) -> None:
         """Send a plain text frame to every connection of this process."""
@@ -307,8 +321,8 @@ class LocalHub(Hub):
         return ActionError(ErrorCode.TOO_LARGE, f"The event is larger than {most} bytes")
 
     def _deliver(self, publication: Publication, position: Position | None) -> None:
-        room = self.table.get(publication.room)
-        if room is None:
+        room = self._room(publication.room)
+        if room is None or not room.members:
             return
         body = publication.body
         if position is not None:
@@ -317,7 +331,7 @@ class LocalHub(Hub):
         self._fan_out.publish(room, text_frame(body), publication.ephemeral)
 
 
-def _reserved(fields: Mapping[str, object]) -> ValueError:
+def _reserved(fields: Iterable[str]) -> ValueError:
     names = ", ".join(sorted(RESERVED.intersection(fields)))
     return ValueError(f"only the server sets these fields of an event: {names}")
 

@@ -11,6 +11,7 @@ from msgspec.json import Decoder
 
 from chatserver.envelope import DECODE_ERRORS
 from chatserver.errors import ActionError, ErrorCode
+from chatserver.pairs import PREFIX
 
 RETRYABLE: Final = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE, ErrorCode.DRAINING})
 """Codes after which a client sends the same message again."""
@@ -23,7 +24,7 @@ class Latch:
     """Hold the first refusal in each room, until the message it was for comes again.
 
     Messages are known by their `cid`; those without one may be in any order. One that names no room
-    goes to the room joined last.
+    goes to the room joined last, a direct one to the room of the two.
     """
 
     __slots__ = ("_held",)
@@ -83,6 +84,9 @@ class _Held(Struct, frozen=True):
 
 
 class _Head(Struct, gc=False):
+    action: object = None
+    type: object = None
+    to: object = None
     room: str | None = None
     cid: str | None = None
 
@@ -97,4 +101,7 @@ def _read(raw: str, last_room: str | None) -> tuple[str | None, str | None]:
         head = _head.decode(raw)
     except DECODE_ERRORS:
         return None, None
+    if "direct" in (head.action, head.type):
+        # The room has another name, which the client need not know; this one is no room's.
+        return f"{PREFIX}{head.to}", head.cid
     return last_room if head.room is None else head.room, head.cid

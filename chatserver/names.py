@@ -12,6 +12,9 @@ from chatserver.errors import ActionError, ErrorCode
 MAX_NAME = 64
 """Code points a name may have, after normalisation."""
 
+MAX_USER_ID = 255
+"""Characters a user id may have."""
+
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 # What is left of spaces after NFKC; several look like one.

@@ -3,8 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice
+from typing import Final
 
 from msgspec import Raw, Struct
+
+MOST_UNREAD: Final = 1000
+"""Messages at which counting ends: there are so many, or more."""
+
+UNREAD_WITHIN: Final = 10_000
+"""Newest publications of a room among which what is unread is counted."""
 
 
 class Publication(Struct, frozen=True, gc=False):
@@ -98,6 +106,19 @@ class Found(Struct, frozen=True):
         return _array(self.publications)
 
 
+class Unread(Struct, frozen=True):
+    """Say how much a user has not read.
+
+    Attributes:
+        count: Messages of others, up to `MOST_UNREAD`; what was erased or changes another message
+            does not count.
+        top: The last offset that was looked at.
+    """
+
+    count: int
+    top: int
+
+
 class Durability(StrEnum):
     """Say what an acknowledgement promises.
 
@@ -155,3 +176,11 @@ def fitting(publications: list[Publication], max_bytes: int) -> list[Publication
 
 def _array(numbered: Iterable[tuple[int, Publication]]) -> Raw:
     return Raw(b"[%b]" % b",".join(placed(each.body, offset) for offset, each in numbered))
+
+
+def count_unread(publications: Iterable[Publication], user: str) -> int:
+    """Count what a user has not read of some publications; see `Unread`."""
+    unread = (
+        each for each in publications if each.body and each.target is None and each.user != user
+    )
+    return sum(1 for _ in islice(unread, MOST_UNREAD))

@@ -21,7 +21,15 @@ class Room(Generic[M]):
         newcomers: Members who came in this tick, and how many of `pending` were before them.
     """
 
-    __slots__ = ("droppable", "members", "name", "newcomers", "pending", "pending_size")
+    __slots__ = (
+        "__weakref__",
+        "droppable",
+        "members",
+        "name",
+        "newcomers",
+        "pending",
+        "pending_size",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from chatserver.envelope import Envelope
 from chatserver.errors import ActionError, CloseCode
-from chatserver.names import clean_name
+from chatserver.names import MAX_USER_ID, clean_name
 from chatserver.rights import EVERYWHERE, Rights
 
 T = TypeVar("T")
@@ -16,9 +16,6 @@ GUEST_PREFIX: Final = "guest:"
 
 ANONYMOUS: Final = "anonymous"
 """What users are called before they have a name."""
-
-MAX_USER_ID: Final = 255
-"""Characters a user id may have."""
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -171,14 +168,16 @@ class User:
         id: The user id.
         name: The registered display name, shared by all connections; None before `register`.
         sessions: The user's connections, in the order they came.
+        lasting: Whether the user can come back under this id: a guest only with a guest token.
     """
 
-    __slots__ = ("id", "name", "sessions")
+    __slots__ = ("id", "lasting", "name", "sessions")
 
     def __init__(self, id: str) -> None:
         self.id = id
         self.name: str | None = None
         self.sessions: dict[Session, None] = {}
+        self.lasting = not id.startswith(GUEST_PREFIX)
 
 
 class Session:

@@ -69,6 +69,8 @@ class RateLimitConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "members": 3.0,
             "history": 5.0,
             "search": 10.0,
+            "rooms": 10.0,
+            "direct": 2.0,
         }
     )
     max_buckets: Annotated[int, Meta(ge=1, le=10**8)] = 100_000

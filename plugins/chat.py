@@ -4,7 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from chatserver import Context, NoConfig, Outcome, Plugin, Published, Reply, action
+from chatserver import Context, NoConfig, Outcome, Pending, Plugin, Published, Reply, action
+
+Cid = Annotated[str, Meta(min_length=1, max_length=64)]
+Target = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
 class Message(Struct, frozen=True):
@@ -12,8 +15,8 @@ class Message(Struct, frozen=True):
 
     text: str = ""
     room: str | None = None
-    cid: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    reply_to: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+    cid: Cid | None = None
+    reply_to: Target | None = None
 
 
 class ChatPlugin(Plugin[NoConfig]):
@@ -22,15 +25,21 @@ class ChatPlugin(Plugin[NoConfig]):
     @action("message")
     async def message(self, ctx: Context, msg: Message) -> Outcome:
         """Publish to the room; a client that gave an id is told when it is done."""
-        room = ctx.require_room(msg.room)
-        fields: dict[str, object] = {"text": msg.text}
-        if msg.reply_to is not None:
-            fields["reply_to"] = msg.reply_to
-        published = ctx.hub.publish(room, "message", fields, author=ctx.session, cid=msg.cid)
-        if ctx.envelope.id is None:
-            # Without an id there is no acknowledgement, but there can still be errors.
-            return None if published.is_done else published.then(lambda _: None)
-        return published.then(lambda result: _sent(result, msg.cid))
+        return say(ctx, ctx.require_room(msg.room), msg.text, msg.cid, msg.reply_to)
+
+
+def say(
+    ctx: Context, room: str, text: str, cid: str | None, reply_to: int | None
+) -> Pending[Reply | None] | None:
+    """Publish a message in the sender's name; the outcome is `sent`, or nothing without an id."""
+    fields: dict[str, object] = {"text": text}
+    if reply_to is not None:
+        fields["reply_to"] = reply_to
+    published = ctx.hub.publish(room, "message", fields, author=ctx.session, cid=cid)
+    if ctx.envelope.id is None:
+        # Without an id there is no acknowledgement, but there can still be errors.
+        return None if published.is_done else published.then(lambda _: None)
+    return published.then(lambda result: _sent(result, cid))
 
 
 def _sent(result: Published, cid: str | None) -> Reply:

@@ -16,10 +16,14 @@ class Page:
     def __init__(self, most: int) -> None:
         self._left = most - 1024
 
-    def takes(self, *texts: str) -> bool:
+    def takes(self, *texts: str, size: int = 0) -> bool:
         """Return whether another entry with these texts fits, and count it.
 
         A character costs six bytes at most: as an escape, or as UTF-8.
+
+        Args:
+            texts: What is still to be encoded.
+            size: Bytes of what is encoded already.
         """
-        self._left -= OVERHEAD + 6 * sum(map(len, texts))
+        self._left -= OVERHEAD + 6 * sum(map(len, texts)) + size
         return self._left >= 0

@@ -74,6 +74,7 @@ class PingPlugin(Plugin[NoConfig]):
             fields["username"] = session.user.name
         if session.identity.guest:
             fields["guest_token"] = self._guests.sign(session.user.id)
+            session.user.lasting = True
         return Reply("welcome", **fields)
 
     @action("ping")

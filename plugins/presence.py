@@ -10,7 +10,20 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from chatserver import Context, Hub, Outcome, Plugin, Reply, Right, Session, User, action
+from chatserver import (
+    ActionError,
+    Context,
+    ErrorCode,
+    Hub,
+    Outcome,
+    Plugin,
+    Reply,
+    Right,
+    Session,
+    User,
+    action,
+)
+from chatserver.pairs import is_direct
 from chatserver.session import ANONYMOUS
 
 from .paging import Page
@@ -80,6 +93,10 @@ class PresencePlugin(Plugin[PresenceConfig]):
     async def presence(self, ctx: Context, msg: Presence) -> Outcome:
         """List the users in a room, in the order they came; from now on the room is told."""
         room = ctx.require_room(msg.room, Right.READ)
+        if is_direct(room):
+            raise ActionError(
+                ErrorCode.NOT_FOUND, "Nobody comes to a direct room or goes; ask for its members"
+            )
         self._watched.add(room)
         page = Page(ctx.hub.config.limits.max_frame_out)
         users: list[dict[str, object]] = []

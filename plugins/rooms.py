@@ -19,9 +19,11 @@ from chatserver import (
     action,
     clean_name,
 )
+from chatserver.pairs import is_direct, pair_of
 
 from .paging import Page
-from .recovery import MOST, Since, stream
+from .recovery import MOST, Since
+from .unread import follow, forget
 
 
 class Register(Struct, frozen=True):
@@ -80,17 +82,17 @@ class RoomsPlugin(Plugin[NoConfig]):
         if chat.require_username and session.user.name is None:
             raise ActionError(ErrorCode.NOT_REGISTERED, "Register first")
         name = chat.default_room if msg.room is None else msg.room
-        room = clean_name(name, "room", "$.room")
+        room = name if pair_of(name) else clean_name(name, "room", "$.room")
         ctx.require_right(room, Right.JOIN)
         if msg.since is not None or msg.last is not None:
             ctx.require_right(room, Right.READ)
-        before = list(hub.joined(session))
+        before = [] if is_direct(room) else list(hub.joined(session))
         if room not in before and not chat.single_room and len(before) >= chat.max_rooms:
             raise ActionError(
                 ErrorCode.FORBIDDEN, f"You are in {len(before)} rooms; leave one of them first"
             )
         # Between here and the reply nothing may be awaited: it would be missing from both.
-        place = await stream(hub, room, msg.since, msg.last)
+        place = await follow(hub, session, room, msg.since, msg.last)
 
         def greet(members: int) -> None:
             ctx.respond(Reply("joined", room=room, members=members, **place))
@@ -110,12 +112,15 @@ class RoomsPlugin(Plugin[NoConfig]):
             room = next(reversed(ctx.hub.joined(ctx.session)), None)
         if room is None:
             return Reply("left")
+        if is_direct(room):
+            raise ActionError(ErrorCode.FORBIDDEN, "A direct room cannot be left", field="$.room")
         ctx.hub.leave(ctx.session, room)
+        await forget(ctx.hub, ctx.session, room)
         return Reply("left", room=room)
 
     @action("list_rooms")
     async def list_rooms(self, ctx: Context, msg: ListRooms) -> Outcome:
-        """List the rooms with members that the asker may join, by name."""
+        """List the rooms with members that the asker may join, by name; direct rooms aside."""
         sizes = ctx.hub.rooms()
         page = Page(ctx.hub.config.limits.max_frame_out)
         rooms: dict[str, int] = {}

@@ -74,7 +74,10 @@ class Broker(History):
 
     @abstractmethod
     def subscribe(self, room: str) -> None:
-        """Begin to deliver a room: it has a member here now."""
+        """Begin to deliver a room: it has a member here now.
+
+        Direct rooms (`chatserver.pairs`) are delivered always: nobody joins them.
+        """
 
     @abstractmethod
     def unsubscribe(self, room: str) -> None:

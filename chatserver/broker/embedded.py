@@ -1,18 +1,20 @@
 """Carry publications within one process and keep them in a store beside it."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
 from chatserver.broker import Broker, Deliver
+from chatserver.broker.cursors import Cursors
 from chatserver.broker.line import Line
 from chatserver.broker.pages import Pages, Wanted
 from chatserver.broker.tail import COST, ROOM_BYTES, ROOM_MOST, Tails
 from chatserver.config import Config, LimitsConfig, RoomConfig, StoreConfig
 from chatserver.context import Published
 from chatserver.errors import ActionError
+from chatserver.pairs import is_direct
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import (
@@ -22,6 +24,7 @@ from chatserver.publications import (
     Publication,
     RoomState,
     Rules,
+    Unread,
     keep_all,
 )
 from chatserver.rules import RoomRules
@@ -63,6 +66,7 @@ class EmbeddedBroker(Broker):
         self.store = store
         self._rules = rules
         self._memory = MemoryStore(bounds)
+        self._cursors = Cursors(store)
         self._tails = tails or Tails()
         self._pages = Pages()
         self._subscribed: set[str] = set()
@@ -102,6 +106,7 @@ class EmbeddedBroker(Broker):
 
     async def cleanup(self) -> None:
         """Store and deliver what is queued, then close the store."""
+        await self._cursors.close()
         await self.store.cleanup()
         await self._memory.cleanup()
 
@@ -193,6 +198,35 @@ class EmbeddedBroker(Broker):
         task.add_done_callback(self._searches.discard)
         return Pending(task)
 
+    def unread(self, room: str, user: str, after: int) -> Pending[Unread | None]:
+        """Count what a user has not read, in memory where that reaches back far enough."""
+        store = self._store(room)
+        if store is None:
+            return Pending.done(None)
+        tail = self._tails.get(room)
+        counted = tail.unread(user, after) if tail else None
+        if counted is not None:
+            return Pending.done(counted)
+        count = self._loop.create_task(store.unread(room, user, after))
+        return Pending(count).then(lambda unread: unread)
+
+    def cursors(self, user: str) -> Pending[Mapping[str, Position]]:
+        """Return up to where a user has read; all of it is in the store's file."""
+        return self._cursors.of(user)
+
+    def move_cursor(self, user: str, room: str, position: Position | None) -> None:
+        """Note up to where a user has read; see `History.move_cursor`."""
+        self._cursors.move(user, room, position)
+
+    def direct_rooms(self, user: str, *, after: str, limit: int) -> Pending[list[str]]:
+        """Return the direct rooms of a user that are in the store or in memory."""
+        return Pending(self._loop.create_task(self._direct_rooms(user, after, limit)))
+
+    async def _direct_rooms(self, user: str, after: str, limit: int) -> list[str]:
+        found = {*await self._memory.direct_rooms(user, after, limit)}
+        found.update(await self.store.direct_rooms(user, after, limit))
+        return sorted(found)[:limit]
+
     def _store(self, room: str) -> Store | None:
         durability = self._rules(room).durability
         if durability in ON_DISK:
@@ -238,7 +272,7 @@ class EmbeddedBroker(Broker):
             self._hand_out(publication, None)
 
     def _hand_out(self, publication: Publication, position: Position | None) -> None:
-        if publication.room in self._subscribed:
+        if publication.room in self._subscribed or is_direct(publication.room):
             self.deliver(publication, position)
 
     def _read(self, store: Store, room: str, wanted: Wanted) -> "asyncio.Task[Page]":

@@ -1,6 +1,6 @@
 """Carry publications within one process and keep none of them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -8,8 +8,10 @@ from chatserver.broker import Broker, Publication
 from chatserver.config import Config
 from chatserver.context import Published
 from chatserver.errors import ConfigError
+from chatserver.pairs import is_direct
 from chatserver.pending import Pending
-from chatserver.publications import Durability, Found, Page, RoomState
+from chatserver.positions import Position
+from chatserver.publications import Durability, Found, Page, RoomState, Unread
 
 
 class MemoryBroker(Broker):
@@ -30,7 +32,7 @@ class MemoryBroker(Broker):
 
     def publish(self, publication: Publication) -> Pending[Published]:
         """Deliver to the members of this process."""
-        if publication.room in self._rooms:
+        if publication.room in self._rooms or is_direct(publication.room):
             self.deliver(publication, None)
         return Pending.done(Published(publication.room, publication.timestamp))
 
@@ -69,3 +71,18 @@ class MemoryBroker(Broker):
     ) -> Pending[Found]:
         """Find nothing."""
         return Pending.done(Found([]))
+
+    def unread(self, room: str, user: str, after: int) -> Pending[Unread | None]:
+        """Say that the room keeps no history."""
+        return Pending.done(None)
+
+    def cursors(self, user: str) -> Pending[Mapping[str, Position]]:
+        """Say that there is nothing to read."""
+        return Pending.done({})
+
+    def move_cursor(self, user: str, room: str, position: Position | None) -> None:
+        """Do nothing: no room keeps a history."""
+
+    def direct_rooms(self, user: str, *, after: str, limit: int) -> Pending[list[str]]:
+        """Say that no room keeps a history."""
+        return Pending.done([])

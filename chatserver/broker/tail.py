@@ -2,12 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 from msgspec import structs
 
 from chatserver.positions import Position
-from chatserver.publications import Page, Publication, RoomState, fitting
+from chatserver.publications import Page, Publication, RoomState, Unread, count_unread, fitting
 
 COST: Final = 400
 """Bytes that a publication takes in memory beside its body, and a room beside its publications."""
@@ -69,6 +70,14 @@ class Tail:
             if offset < eraser and target in (offset, each.target):
                 self.publications[offset - self.first] = structs.replace(each, body=b"")
                 self.size -= len(each.body)
+
+    def unread(self, user: str, after: int) -> Unread | None:
+        """Count what a user has not read; None where the store has to be asked."""
+        state = self.state
+        if state is None or max(after, state.oldest - 1) < self.first - 1:
+            return None
+        newer = islice(reversed(self.publications), max(0, state.top - after))
+        return Unread(count_unread(newer, user), state.top)
 
     def cut(self, most: int, most_bytes: int) -> None:
         """Forget the oldest ones beyond the bounds, a good part at once."""

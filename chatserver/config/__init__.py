@@ -20,7 +20,18 @@ DEFAULT_MIDDLEWARES: list[str | dict[str, dict[str, object] | None]] = [
 ]
 """What stands before the actions when the configuration says nothing."""
 
-DEFAULT_PLUGINS = ("rooms", "chat", "history", "search", "ping", "echo", "typing", "presence")
+DEFAULT_PLUGINS = (
+    "rooms",
+    "chat",
+    "direct",
+    "history",
+    "search",
+    "cursors",
+    "ping",
+    "echo",
+    "typing",
+    "presence",
+)
 """Plugins that are on unless the configuration turns them off with ``name: false``."""
 
 

@@ -7,7 +7,7 @@ is made with one.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from msgspec import Struct
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.positions import Position
-from chatserver.publications import Found, Page, Publication, RoomState, Rules
+from chatserver.publications import Found, Page, Publication, RoomState, Rules, Unread
 from chatserver.stats import StoreStats
 
 CONFLICT: Final = ActionError(
@@ -33,6 +33,15 @@ TOO_MANY_ROOMS: Final = ActionError(
 )
 CID_LIFE: Final = 24 * 3600
 """Seconds a `cid` is remembered at least."""
+
+CURSOR_LIFE: Final = 90 * 24 * 3600
+"""Seconds a cursor is remembered that is not moved."""
+
+MOST_CURSORS: Final = 1000
+"""Cursors of one user; of more, those moved last count."""
+
+Moves = Mapping[str, Mapping[str, Position | None]]
+"""Where users have read to, by user id and room; None forgets it."""
 
 
 def unavailable(message: str, retry_after: float) -> ActionError:
@@ -163,4 +172,40 @@ class Store(ABC):
         Raises:
             ActionError: ``unavailable``: it cannot search, or has too much to do. ``timeout``: it
                 took too long.
+        """
+
+    @abstractmethod
+    async def unread(self, room: str, user: str, after: int) -> Unread:
+        """Count what a user has not read behind an offset, as far as it is kept.
+
+        Costs a look at each publication behind it, `UNREAD_WITHIN` at most.
+
+        Raises:
+            ActionError: ``unavailable``.
+        """
+
+    @abstractmethod
+    async def direct_rooms(self, user: str, after: str, limit: int) -> list[str]:
+        """Return the direct rooms of a user with a history, in order, from behind a name.
+
+        Raises:
+            ActionError: ``unavailable``.
+        """
+
+    @abstractmethod
+    async def cursors(self, users: Sequence[str]) -> dict[str, dict[str, Position]]:
+        """Return how far each of some users has read, by room, the one moved last at the end.
+
+        Raises:
+            ActionError: ``unavailable``.
+        """
+
+    @abstractmethod
+    async def move_cursors(self, moves: Moves) -> None:
+        """Note how far users have read.
+
+        All of it or nothing; done once it survives the end of the process, if not a power loss.
+
+        Raises:
+            ActionError: ``unavailable``.
         """

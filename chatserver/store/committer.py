@@ -13,7 +13,7 @@ from typing import Final
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.publications import Publication
 from chatserver.stats import StoreStats
-from chatserver.store import Settle, unavailable
+from chatserver.store import Moves, Settle, unavailable
 from chatserver.store.failures import Verdict, broken, judge
 from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
@@ -63,6 +63,7 @@ class Committer:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._queue: list[Item] = []
+        self._moves: list[tuple[Moves, asyncio.Future[None]]] = []
         self._queued = 0
         self._queued_bytes = 0
         self._settled: deque[tuple[Item, Outcome]] = deque()
@@ -109,6 +110,16 @@ class Committer:
             future = self._indexing.reached()
             self._wake.set()
             await future
+
+    def move_cursors(self, moves: Moves) -> "asyncio.Future[None]":
+        """Write how far users have read, between two batches; see `Store.move_cursors`."""
+        if self.failure is not None:
+            raise broken()
+        moved: asyncio.Future[None] = self._loop.create_future()
+        with self._lock:
+            self._moves.append((moves, moved))
+        self._wake.set()
+        return moved
 
     async def close(self) -> None:
         """Write what is queued, then end the thread."""
@@ -164,10 +175,11 @@ class Committer:
     def _run(self) -> None:
         sweep_at = monotonic() + SWEEP_EVERY
         try:
-            while not (self._stopping and not self._queue):
+            while not (self._stopping and not self._queue and not self._moves):
                 self._wake.wait(max(0.0, min(sweep_at, self._index_at) - monotonic()))
                 self._wake.clear()
-                while self._queue and self.failure is None:
+                while self._moves or (self._queue and self.failure is None):
+                    self._move_cursors()
                     self._write()
                 if monotonic() >= self._index_at:
                     self._indexing.step()
@@ -184,6 +196,8 @@ class Committer:
     def _write(self) -> None:
         with self._lock:
             batch, self._queue = self._queue, []
+        if not batch:
+            return
         try:
             outcomes = self._writer.write([publication for publication, _ in batch])
         except sqlite3.Error as error:
@@ -233,6 +247,24 @@ class Committer:
         self._loop.call_soon_threadsafe(refuse)
         handled.wait()
 
+    def _move_cursors(self) -> None:
+        with self._lock:
+            waiting, self._moves = self._moves, []
+        for moves, moved in waiting:
+            self._loop.call_soon_threadsafe(_settle_moves, moved, self._note(moves))
+
+    def _note(self, moves: Moves) -> ActionError | None:
+        if self.failure is not None:
+            return broken()
+        try:
+            self._writer.move_cursors(moves, time())
+        except sqlite3.Error as error:
+            return judge(error).error
+        except Exception:
+            log.exception("cursors could not be written")
+            return FAULT.error
+        return None
+
     def _sweep(self) -> bool:
         if self.failure is not None:
             return False
@@ -253,3 +285,12 @@ class Committer:
             self.failure = f"the store could not be closed in order: {error}"
             log.error(self.failure)
             self._connection.close()
+
+
+def _settle_moves(moved: "asyncio.Future[None]", error: ActionError | None) -> None:
+    if moved.done():
+        return
+    if error is None:
+        moved.set_result(None)
+    else:
+        moved.set_exception(error)

@@ -2,20 +2,33 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import islice
 from typing import Final
 
 from msgspec import structs
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
+from chatserver.pairs import pair_of
 from chatserver.positions import Position
-from chatserver.publications import Found, Page, Publication, RoomState, Rules, fitting
+from chatserver.publications import (
+    UNREAD_WITHIN,
+    Found,
+    Page,
+    Publication,
+    RoomState,
+    Rules,
+    Unread,
+    count_unread,
+    fitting,
+)
 from chatserver.stats import StoreStats
 from chatserver.store import (
     CONFLICT,
     TOO_MANY_ROOMS,
     UNBOUNDED,
+    Moves,
     Settle,
     Store,
     Stored,
@@ -48,6 +61,7 @@ class MemoryStore(Store):
         self._stats = StoreStats()
         self._made: Counter[str] = Counter()
         self._rooms: dict[str, _Room] = {}
+        self._cursors: dict[str, dict[str, Position]] = {}
         self._rules: Rules | None = None
 
     @property
@@ -69,6 +83,7 @@ class MemoryStore(Store):
         self._rules = None
         self._rooms.clear()
         self._made.clear()
+        self._cursors.clear()
 
     def append(self, publication: Publication, settle: Settle) -> None:
         """Keep a publication; see `Store.append`."""
@@ -124,6 +139,33 @@ class MemoryStore(Store):
     ) -> Found:
         """Find nothing: what ends with the process is not searched."""
         return Found([])
+
+    async def unread(self, room: str, user: str, after: int) -> Unread:
+        """Count what a user has not read; see `Store.unread`."""
+        kept = self._rooms.get(room)
+        if kept is None:
+            return Unread(0, 0)
+        behind = min(max(0, kept.state.top - after), UNREAD_WITHIN, len(kept.publications))
+        newest = islice(reversed(kept.publications), behind)
+        return Unread(count_unread(newest, user), kept.state.top)
+
+    async def direct_rooms(self, user: str, after: str, limit: int) -> list[str]:
+        """Return the direct rooms of a user; costs a look at the names of all rooms."""
+        found = (name for name in self._rooms if name > after and user in (pair_of(name) or ()))
+        return sorted(found)[:limit]
+
+    async def cursors(self, users: Sequence[str]) -> dict[str, dict[str, Position]]:
+        """Return how far users have read; see `Store.cursors`."""
+        return {user: dict(self._cursors.get(user, {})) for user in users}
+
+    async def move_cursors(self, moves: Moves) -> None:
+        """Note how far users have read; see `Store.move_cursors`."""
+        for user, rooms in moves.items():
+            cursors = self._cursors.setdefault(user, {})
+            for room, position in rooms.items():
+                cursors.pop(room, None)
+                if position is not None:
+                    cursors[room] = position
 
     def _count(self, creator: str | None) -> ActionError | None:
         bounds = self._bounds

@@ -2,12 +2,22 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from chatserver.publications import Page, Publication, RoomState
+from chatserver.positions import Position
+from chatserver.publications import (
+    MOST_UNREAD,
+    UNREAD_WITHIN,
+    Page,
+    Publication,
+    RoomState,
+    Unread,
+)
+from chatserver.store.cursors import cursors_of
+from chatserver.store.direct import direct_rooms_of
 from chatserver.store.failures import judge
 from chatserver.store.ledger import FIND_ROOM
 from chatserver.store.schema import connect
@@ -18,6 +28,11 @@ _AFTER = """SELECT user, cid, timestamp, target, kind, body FROM publication
     WHERE room = ? AND offset >= ? AND offset <= ? ORDER BY offset LIMIT ?"""
 _BEFORE = """SELECT user, cid, timestamp, target, kind, body FROM publication
     WHERE room = ? AND offset >= ? AND offset <= ? ORDER BY offset DESC LIMIT ?"""
+
+_UNREAD = """SELECT count(*) FROM (
+    SELECT 1 FROM publication WHERE room = ? AND offset > ?
+    AND target IS NULL AND body IS NOT NULL AND user <> ? LIMIT ?
+)"""
 
 _Row = tuple[str, str | None, str, int | None, str, bytes | None]
 
@@ -73,6 +88,25 @@ class Reader:
             return Page(state, first, found, first > state.oldest)
 
         return await self._run(read)
+
+    async def unread(self, room: str, user: str, after: int) -> Unread:
+        """Count what a user has not read; see `Store.unread`."""
+
+        def read() -> Unread:
+            state, number = self._find(room)
+            behind = max(after, state.oldest - 1, state.top - UNREAD_WITHIN)
+            asked = (number, behind, user, MOST_UNREAD)
+            return Unread(self._connection.execute(_UNREAD, asked).fetchone()[0], state.top)
+
+        return await self._run(read)
+
+    async def direct_rooms(self, user: str, after: str, limit: int) -> list[str]:
+        """Return the direct rooms of a user; see `Store.direct_rooms`."""
+        return await self._run(lambda: direct_rooms_of(self._connection, user, after, limit))
+
+    async def cursors(self, users: Sequence[str]) -> dict[str, dict[str, Position]]:
+        """Return how far users have read; see `Store.cursors`."""
+        return await self._run(lambda: {user: cursors_of(self._connection, user) for user in users})
 
     def _find(self, room: str) -> tuple[RoomState, int]:
         row = self._connection.execute(FIND_ROOM, (room,)).fetchone()

@@ -11,6 +11,7 @@ from typing import Final
 
 from chatserver.publications import Rules
 from chatserver.store import CID_LIFE, slack
+from chatserver.store.cursors import sweep_cursors
 from chatserver.store.index import Index
 from chatserver.store.ledger import FIND_ROOM, Room
 
@@ -69,7 +70,8 @@ class Retention:
             return True
         self._swept = 0
         stubs = (stamp(now - CID_LIFE), AT_ONCE)
-        return self._connection.execute(_DROP_STUBS, stubs).rowcount == AT_ONCE
+        dropped = self._connection.execute(_DROP_STUBS, stubs).rowcount
+        return AT_ONCE in (dropped, sweep_cursors(self._connection, now, AT_ONCE))
 
     def _sweep_room(self, name: str, now: float) -> int:
         keeping = self._rules(name)

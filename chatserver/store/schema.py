@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from chatserver.errors import StoreError
+from chatserver.store import cursors, direct
 from chatserver.store.failures import code_of
 
 log = logging.getLogger("chatserver.store")
@@ -52,6 +53,8 @@ _FIRST: Final = (
     "CREATE UNIQUE INDEX publication_cid ON publication (room, user, cid) WHERE cid IS NOT NULL",
     "CREATE INDEX publication_target ON publication (room, target) WHERE target IS NOT NULL",
     "CREATE INDEX publication_stub ON publication (timestamp) WHERE kind IS NULL",
+    direct.INDEX,
+    *cursors.TABLES,
     "CREATE TABLE running (since TEXT NOT NULL)",
     "CREATE TABLE indexed (id INTEGER NOT NULL, unclean INTEGER NOT NULL)",
     "INSERT INTO indexed VALUES (0, 0)",
@@ -195,7 +198,7 @@ def _mark_running(connection: sqlite3.Connection, path: Path) -> None:
         log.warning("%s was not closed; checking it", path)
         found = _pragma(connection, "quick_check(1)")
         if found != "ok":
-            raise _damaged(path, str(found))
+            raise _damaged(path, " ".join(str(found).split()))
         _renew_epochs(connection)
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("DELETE FROM running")

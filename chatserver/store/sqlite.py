@@ -1,14 +1,15 @@
 """Keep publications in one SQLite file: a thread each for writing, reading and searching."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode, StoreError
-from chatserver.publications import Found, Page, Publication, RoomState, Rules
+from chatserver.positions import Position
+from chatserver.publications import Found, Page, Publication, RoomState, Rules, Unread
 from chatserver.stats import StoreStats
-from chatserver.store import UNBOUNDED, Settle, Store
+from chatserver.store import UNBOUNDED, Moves, Settle, Store
 from chatserver.store.committer import Committer
 from chatserver.store.lock import Lock
 from chatserver.store.reader import Reader
@@ -119,3 +120,19 @@ class SqliteStore(Store):
                 "This server cannot search: its SQLite was built without FTS5",
             )
         return await self._searcher.search(rooms, text, before, limit, max_bytes)
+
+    async def unread(self, room: str, user: str, after: int) -> Unread:
+        """Count what a user has not read; see `Store.unread`."""
+        return await self._reader.unread(room, user, after)
+
+    async def direct_rooms(self, user: str, after: str, limit: int) -> list[str]:
+        """Return the direct rooms of a user; see `Store.direct_rooms`."""
+        return await self._reader.direct_rooms(user, after, limit)
+
+    async def cursors(self, users: Sequence[str]) -> dict[str, dict[str, Position]]:
+        """Return how far users have read; see `Store.cursors`."""
+        return await self._reader.cursors(users)
+
+    async def move_cursors(self, moves: Moves) -> None:
+        """Note how far users have read; see `Store.move_cursors`."""
+        await self._committer.move_cursors(moves)

@@ -16,7 +16,8 @@ from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
 from chatserver.stats import StoreStats
-from chatserver.store import CONFLICT, FULL, UNBOUNDED, Stored
+from chatserver.store import CONFLICT, FULL, UNBOUNDED, Moves, Stored
+from chatserver.store.cursors import move_cursors
 from chatserver.store.index import Index
 from chatserver.store.ledger import Ledger, Room
 from chatserver.store.quota import Quota
@@ -141,6 +142,25 @@ class Writer:
         with self._transaction(relaxed=True):
             mark = self._index.step()
         self.indexed = mark
+
+    def move_cursors(self, moves: Moves, now: float) -> None:
+        """Commit how far users have read, without waiting for the disk.
+
+        Args:
+            moves: By user and room.
+            now: Unix time in seconds.
+
+        Raises:
+            sqlite3.Error: Nothing has been noted.
+        """
+        try:
+            self._synchronous(relaxed=True)
+            self._connection.execute("BEGIN IMMEDIATE")
+            move_cursors(self._connection, moves, now)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
 
     def sweep(self, now: float) -> bool:
         """Remove some of what is too old; return whether there may be more.

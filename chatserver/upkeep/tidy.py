@@ -41,6 +41,7 @@ def erase(path: Path, user: str) -> int:
         connection.execute("UPDATE room SET creator = NULL WHERE creator = ?", (user,))
         while index.clean(0):
             pass
+        connection.execute("DELETE FROM cursor WHERE user = ?", (user,))
         connection.execute("COMMIT")
         _shorten(connection)
     return erased

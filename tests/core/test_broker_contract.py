@@ -16,7 +16,7 @@ from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Durability, Found, Keeping, Page, RoomState
+from chatserver.publications import Durability, Found, Keeping, Page, RoomState, Unread
 from chatserver.store.sqlite import SqliteStore
 
 Make = Callable[[Path], Broker]
@@ -120,6 +120,13 @@ async def test_only_rooms_with_members_here_are_delivered(bench: Bench) -> None:
     )
     assert [outcome.room for outcome in outcomes] == ["elsewhere", "lobby"]
     assert [each.room for each, _ in bench.delivered] == ["lobby"]
+
+
+async def test_rooms_of_two_are_delivered_always(bench: Bench) -> None:
+    bench.broker.subscribe("lobby")
+    for room in ("dm:ann:bob", "lobby", "dm:ann:bob"):
+        await bench.settle(bench.broker.publish(publication(room)))
+    assert [each.room for each, _ in bench.delivered] == ["dm:ann:bob", "lobby", "dm:ann:bob"]
 
 
 async def test_a_room_is_delivered_until_its_last_member_is_gone_and_again_after(
@@ -302,6 +309,56 @@ async def test_a_search_finds_what_is_on_disk_in_the_rooms_asked_for(bench: Benc
     else:
         assert hits == []
     assert await bench.broker.search([], "hello", limit=2, max_bytes=2**20) == Found([])
+
+
+async def test_what_is_unread_is_counted_wherever_it_is(bench: Bench) -> None:
+    authors = ("ann", "bob", None, "ann", "bob")
+    await bench.settle(*[bench.broker.publish(publication(user=each)) for each in authors])
+    state = await bench.broker.position("lobby")
+    counted = [await bench.broker.unread("lobby", "ann", after) for after in range(7)]
+    if state is None:
+        assert counted == [None] * 7
+    else:
+        assert counted == [Unread(count, 5) for count in (3, 3, 2, 1, 1, 0, 0)]
+
+
+async def test_what_is_unread_and_known_at_once_agrees_with_what_was_delivered(
+    bench: Bench,
+) -> None:
+    bench.broker.subscribe("lobby")
+    for _ in range(10):
+        outcomes = [bench.broker.publish(publication(user="bob")) for _ in range(5)]
+        while not all(outcome.is_done for outcome in outcomes):
+            unread = bench.broker.unread("lobby", "ann", 0)
+            if unread.is_done and (found := unread.result()) is not None:
+                assert found == Unread(len(bench.delivered), len(bench.delivered))
+            await asyncio.sleep(0)
+
+
+async def test_a_cursor_is_known_as_soon_as_it_is_moved(bench: Bench) -> None:
+    if await bench.broker.position("lobby") is None:
+        return
+    one, two = Position("e", 1), Position("e", 2)
+    bench.broker.move_cursor("ann", "lobby", one)
+    bench.broker.move_cursor("bob", "tea", one)
+    reading = bench.broker.cursors("ann")
+    bench.broker.move_cursor("ann", "tea", two)
+    assert await reading == {"lobby": one, "tea": two}
+    bench.broker.move_cursor("ann", "lobby", None)
+    assert await bench.broker.cursors("ann") == {"tea": two}
+    assert await bench.broker.cursors("eve") == {}
+
+
+async def test_rooms_of_two_with_a_history_are_found(bench: Bench) -> None:
+    rooms = ["dm:ann:bob", "dm:ann:eve", "dm:bob:eve"]
+    await bench.settle(*[bench.broker.publish(publication(room)) for room in (*rooms, "lobby")])
+    found = await bench.broker.direct_rooms("ann", after="", limit=10)
+    if await bench.broker.position("lobby") is None:
+        assert found == []
+    else:
+        assert found == rooms[:2]
+        assert await bench.broker.direct_rooms("eve", after="dm:ann:eve", limit=10) == rooms[2:]
+        assert await bench.broker.direct_rooms("bob", after="", limit=1) == rooms[:1]
 
 
 async def test_a_position_known_at_once_agrees_with_what_was_delivered(bench: Bench) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from chatserver.broker.tail import COST, Tail, Tails
 from chatserver.positions import Position
-from chatserver.publications import Page, Publication, RoomState, fitting
+from chatserver.publications import Page, Publication, RoomState, Unread, fitting
 from tests.core.stores import publication
 
 FAR = 2**20
@@ -145,3 +145,17 @@ def test_one_that_is_too_large_fits_alone() -> None:
     assert len(fitting(large, 200)) == 2
     assert len(fitting(large, FAR)) == 3
     assert fitting([], 10) == []
+
+
+def test_what_is_unread_is_counted_as_far_back_as_memory_reaches() -> None:
+    kept = tail(11, 20, oldest=3)
+    assert [kept.unread("bob", after) for after in (9, 10, 19, 20, 99)] == [
+        None,
+        Unread(10, 20),
+        Unread(1, 20),
+        Unread(0, 20),
+        Unread(0, 20),
+    ]
+    assert kept.unread("ann", 10) == Unread(0, 20), "her own"
+    assert tail(11, 20, oldest=11).unread("bob", 3) == Unread(10, 20), "the rest is not kept"
+    assert tail(11, 20, oldest=None).unread("bob", 15) is None

@@ -19,7 +19,7 @@ PUBLIC = {
     *("Context", "Handshake", "Hub", "Outcome", "Published", "Pending"),
     *("Plugin", "Middleware", "ConnectNext", "MessageNext", "NoConfig", "action"),
     *("Identity", "Reply", "Session", "State", "StateKey", "User"),
-    *("Found", "History", "Page", "Publication", "RoomState"),
+    *("Found", "History", "Page", "Position", "Publication", "RoomState", "Unread"),
     *("EVERYWHERE", "Grant", "Right", "Rights", "clean_name"),
     *("CHAT", "Chat", "create_app", "setup", "__version__"),
 }

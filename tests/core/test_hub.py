@@ -9,7 +9,7 @@ import pytest
 from chatserver.broker import Deliver, Publication
 from chatserver.broker.memory import MemoryBroker
 from chatserver.config import Config, LimitsConfig
-from chatserver.context import RESERVED, Published
+from chatserver.context import ABOUT, RESERVED, Published
 from chatserver.errors import ActionError, CloseCode
 from chatserver.extension import NoConfig
 from chatserver.frames import text_frame
@@ -404,12 +404,24 @@ async def test_what_only_the_server_sets_is_refused(field: str) -> None:
     place.hub.join(ann, "lobby")
     with pytest.raises(ValueError, match=field):
         place.hub.publish("lobby", "message", {"text": "hi", field: "x"})
-    with pytest.raises(ValueError, match=field):
-        place.hub.publish_to("ann", "message", **{"text": "hi", field: "x"})
-    with pytest.raises(ValueError, match=field):
-        place.hub.publish_to("nobody", "message", **{field: "x"})
+    if field not in ABOUT:
+        with pytest.raises(ValueError, match=field):
+            place.hub.publish_to("ann", "message", **{"text": "hi", field: "x"})
+        with pytest.raises(ValueError, match=field):
+            place.hub.publish_to("nobody", "message", **{field: "x"})
     place.crank.turn()
     assert ann_sink.events == []
+
+
+async def test_an_event_to_a_user_may_say_what_it_is_about_and_spare_who_knows() -> None:
+    place = await Place().start()
+    knows, silent = place.connect("ann")
+    _, sink = place.connect("ann")
+    assert place.hub.publish_to("ann", "read", knows, room="lobby", offset=7) == 1
+    assert place.hub.publish_to("bob", "read", knows, room="lobby", offset=7) == 0
+    (event,) = sink.events
+    assert (event["room"], event["offset"]) == ("lobby", 7)
+    assert silent.events == []
 
 
 def test_the_reserved_fields_are_the_protocol_s() -> None:

@@ -53,6 +53,21 @@ def test_rooms_are_held_each_by_itself() -> None:
     assert passes(latch, message("2", "tea"), "lobby")
 
 
+def test_direct_messages_are_held_by_whom_they_go_to() -> None:
+    latch = Latch()
+    to_bob, again, to_eve = (
+        json.dumps({"action": "direct", "to": to, "cid": cid})
+        for to, cid in (("bob", "1"), ("bob", "2"), ("eve", "3"))
+    )
+    latch.refused(to_bob, None, BUSY)
+    assert not passes(latch, again)
+    assert not passes(latch, again.replace("action", "type"), None)
+    assert passes(latch, to_eve)
+    assert passes(latch, message("4", to="bob"))
+    assert passes(latch, to_bob)
+    assert passes(latch, again)
+
+
 @pytest.mark.parametrize(
     "raw",
     [

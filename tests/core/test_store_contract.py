@@ -7,8 +7,16 @@ from pathlib import Path
 import pytest
 
 from chatserver.errors import ActionError
+from chatserver.pairs import direct_room
 from chatserver.positions import Position
-from chatserver.publications import Keeping, Publication, RoomState
+from chatserver.publications import (
+    MOST_UNREAD,
+    UNREAD_WITHIN,
+    Keeping,
+    Publication,
+    RoomState,
+    Unread,
+)
 from chatserver.store import Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
@@ -32,7 +40,7 @@ STORES: dict[type[Store], Callable[[Path], Store]] = {
 
 
 def rules(room: str) -> Keeping:
-    return Keeping(length=100) if room == "short" else Keeping()
+    return Keeping(length={"short": 100, "long": 20_000}.get(room))
 
 
 @pytest.fixture(params=STORES, ids=lambda kind: kind.__name__)
@@ -244,6 +252,80 @@ async def test_a_search_finds_what_is_kept_for_good_in_the_rooms_asked_for(store
     assert await found(store, "hello", limit=1) == kept[:1]
     assert await found(store, "hel", "tea") == (["Hello, tea"] if searches else [])
     assert await found(store, "hello", "nowhere") == await found(store, '"', "tea") == []
+
+
+async def test_messages_of_others_are_unread(store: Store) -> None:
+    await add(
+        store,
+        publication(body=b"1", user="ann"),
+        publication(body=b"2", user="bob"),
+        publication(body=b"3", user=None),
+        change(b"edit", 2),
+        publication(body=b"5", user="eve"),
+        publication("tea", b"1", user="eve"),
+    )
+    counted = {user: await store.unread("lobby", user, 0) for user in ("ann", "bob", "new")}
+    assert counted == {"ann": Unread(3, 5), "bob": Unread(3, 5), "new": Unread(4, 5)}
+    behind = [(await store.unread("lobby", "ann", after)).count for after in range(7)]
+    assert behind == [3, 3, 2, 1, 1, 0, 0]
+    await add(store, change(b"delete", 5, erases=True))
+    assert await store.unread("lobby", "ann", 0) == Unread(2, 6)
+    assert await store.unread("nowhere", "ann", 0) == Unread(0, 0)
+
+
+async def test_counting_what_is_unread_ends(store: Store) -> None:
+    await add(store, *(publication("long", user="ann") for _ in range(MOST_UNREAD + 10)))
+    assert await store.unread("long", "bob", 0) == Unread(MOST_UNREAD, MOST_UNREAD + 10)
+    assert (await store.unread("long", "bob", 11)).count == MOST_UNREAD - 1
+    await add(store, *(publication("long", user="bob") for _ in range(UNREAD_WITHIN - 20)))
+    assert (await store.unread("long", "bob", 0)).count == 20, "among the newest"
+
+
+async def test_what_is_no_longer_kept_is_not_unread(store: Store) -> None:
+    await add(store, *(publication("short", user="ann", cid=str(each)) for each in range(300)))
+    state = await store.state("short")
+    assert (await store.unread("short", "bob", 0)).count == 300 - state.oldest + 1
+
+
+async def test_a_user_s_rooms_of_two_are_found_on_either_side(store: Store) -> None:
+    users = ["bob", "a", "guest:1f", "bob's", "bo", "bob:x", "z", "dm:", "é"]
+    rooms = sorted(direct_room("bob", other) for other in users[1:])
+    others = ["lobby", "bob", "dm", "dn:bob:z", direct_room("a", "z"), direct_room("bob:x", "bo")]
+    await add(store, *(publication(room) for room in (*rooms, *others)))
+    assert await store.direct_rooms("bob", "", FAR) == rooms
+    assert await store.direct_rooms("nobody", "", FAR) == []
+    assert await store.direct_rooms("bob:x", "", FAR) == sorted(
+        [direct_room("bob:x", "bob"), direct_room("bob:x", "bo")]
+    )
+    seen: list[str] = []
+    while page := await store.direct_rooms("bob", seen[-1] if seen else "", 3):
+        assert len(page) <= 3
+        seen += page
+    assert seen == rooms
+
+
+async def test_cursors_are_as_they_were_moved_last(store: Store) -> None:
+    one, two = Position("e", 1), Position("f", 2)
+    await store.move_cursors({"ann": {"lobby": one, "tea": one}, "bob": {"lobby": two}})
+    assert (await store.cursors(["ann"]))["ann"] == {"lobby": one, "tea": one}
+    await store.move_cursors({"ann": {"lobby": two, "tea": None, "nowhere": None}})
+    assert (await store.cursors(["ann"]))["ann"] == {"lobby": two}
+    assert (await store.cursors(["bob"]))["bob"] == {"lobby": two}
+    assert (await store.cursors(["eve"]))["eve"] == {}
+
+
+async def test_ending_settles_cursors_on_their_way(tmp_path: Path) -> None:
+    for make in STORES.values():
+        store = make(tmp_path)
+        await store.startup(rules)
+        moving = [
+            asyncio.create_task(store.move_cursors({"ann": {str(n): Position("e", n)}}))
+            for n in range(10)
+        ]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await store.cleanup()
+            await asyncio.gather(*moving)
 
 
 async def test_ending_settles_what_is_queued(tmp_path: Path) -> None:

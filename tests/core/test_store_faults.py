@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from chatserver.errors import ActionError
+from chatserver.positions import Position
 from chatserver.publications import Publication, keep_all
 from chatserver.store import UNBOUNDED, Stored
 from chatserver.store.sqlite import SqliteStore
@@ -19,6 +20,7 @@ from tests.core.stores import FAR, add, append, bodies, opened, publication
 from tests.missing import missing
 
 BIG = b"x" * 10_000
+PLACE = Position("e", 1)
 
 
 @pytest.fixture
@@ -118,6 +120,8 @@ async def test_a_failing_disk_ends_storing_until_a_restart(
         assert "STORING HAS FAILED" in store.failure
         with pytest.raises(ActionError, match="no longer store"):
             append(store, publication())
+        with pytest.raises(ActionError, match="no longer store"):
+            await store.move_cursors({"ann": {"lobby": PLACE}})
         assert len(await bodies(store)) == 10, "reading goes on"
     caplog.clear()
     async with opened(path) as store:
@@ -137,10 +141,15 @@ async def test_while_another_program_has_the_file_messages_are_refused(tmp_path:
         with pytest.raises(ActionError) as caught:
             await add(store, publication())
         assert caught.value.code == "unavailable"
+        with pytest.raises(ActionError) as caught:
+            await store.move_cursors({"ann": {"lobby": PLACE}})
+        assert caught.value.code == "unavailable"
         other.execute("ROLLBACK")
         other.close()
         (stored,) = await add(store, publication())
         assert stored.position.offset == 2
+        await store.move_cursors({"ann": {"lobby": PLACE}})
+        assert await store.cursors(["ann"]) == {"ann": {"lobby": PLACE}}
 
 
 async def test_what_is_queued_behind_a_failure_for_the_same_room_fails_with_it(

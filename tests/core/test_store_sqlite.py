@@ -10,7 +10,7 @@ import pytest
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Rules, keep_all
-from chatserver.store import CONFLICT, Stored
+from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Stored
 from chatserver.store.schema import open_file
 from chatserver.store.writer import SIZES, WARY, Writer, cut
 from tests.core.stores import FAR, STAMP, add, bodies, opened, publication
@@ -287,3 +287,32 @@ async def test_what_is_erased_is_in_no_file_soon_after(path: Path) -> None:
     for file in path.parent.iterdir():
         assert b"xyzzy" not in file.read_bytes(), file.name
     connection.close()
+
+
+async def test_a_cursor_that_is_not_moved_for_long_is_forgotten(path: Path) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, keep_all)
+    place = Position("e", 1)
+    writer.move_cursors({"ann": {"old": place, "again": place}, "bob": {"old": place}}, NOW)
+    writer.move_cursors({"ann": {"again": place, "new": place}}, NOW + 1)
+    connection.execute("DELETE FROM running")
+    connection.close()
+    await swept(path, keep_all, NOW + CURSOR_LIFE)
+    async with opened(path) as store:
+        assert set((await store.cursors(["ann"]))["ann"]) == {"old", "again", "new"}
+    await swept(path, keep_all, NOW + CURSOR_LIFE + 0.5)
+    async with opened(path) as store:
+        assert set((await store.cursors(["ann"]))["ann"]) == {"again", "new"}
+        assert (await store.cursors(["bob"]))["bob"] == {}
+
+
+async def test_of_too_many_cursors_those_moved_last_count(path: Path) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, keep_all)
+    rooms = [str(number) for number in range(MOST_CURSORS + 3)]
+    for number, room in enumerate(rooms):
+        writer.move_cursors({"ann": {room: Position("e", 1)}}, NOW + number)
+    connection.execute("DELETE FROM running")
+    connection.close()
+    async with opened(path) as store:
+        assert list((await store.cursors(["ann"]))["ann"]) == rooms[3:]

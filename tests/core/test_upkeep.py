@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatserver.errors import StoreError
+from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping
 from chatserver.store.sqlite import SqliteStore
 from chatserver.upkeep import UpkeepError
@@ -196,16 +197,19 @@ async def test_who_is_erased_left_no_byte(path: Path) -> None:
             publication(body=event(secret.decode()), user="eve", cid="secret-cid"),
         )
         assert len(await found(store, "kumquat")) == 100
+        await store.move_cursors({"eve": {"secret-room": Position("e", 1)}})
+        await store.move_cursors({"ann": {"lobby": Position("e", 1)}})
     assert secret in all_of(path)
     assert erase(path, "eve") == 301
-    assert secret not in all_of(path)
-    assert b"kumquat" not in all_of(path)
-    assert b"secret-cid" not in all_of(path)
+    for word in (secret, b"kumquat", b"secret-cid", b"secret-room"):
+        assert word not in all_of(path)
     async with opened(path) as store:
         assert await bodies(store) == [*[b""] * 300, event("other"), b""]
         page = await store.read("lobby", 0, 1000, 2**20)
         assert {each.user for each in page.publications} == {None, "ann"}
         assert (await found(store, "kumquat"), await found(store, "other")) == ([], ["other"])
+        assert (await store.cursors(["eve"]))["eve"] == {}
+        assert (await store.cursors(["ann"]))["ann"] == {"lobby": Position("e", 1)}
 
 
 async def test_new_epochs_for_all_rooms(filled: Path) -> None:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 
 from chatserver import __version__
 from chatserver.cli import main
+from chatserver.config import DEFAULT_PLUGINS
 from tests.e2e.callers import configure
 
 PLUGINS = """
@@ -255,7 +256,7 @@ class TestWithoutListening:
         assert main(["--config", str(taken), "--check-config"]) == 0
         assert capsys.readouterr().out == (
             "The configuration is good. Middlewares: origin, auth."
-            " Plugins: rooms, chat, history, echo, typing, presence, dice.\n"
+            f" Plugins: {', '.join(name for name in DEFAULT_PLUGINS if name != 'ping')}, dice.\n"
         )
         assert without_caches(taken.parent) == before
 
