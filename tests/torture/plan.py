@@ -1,0 +1,159 @@
+"""Plan a run: who takes part and how each life of the server ends, all of it from one seed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Final
+
+POINTS: Final = (
+    "before_commit",
+    "mid_batch",
+    "after_commit",
+    "checkpoint",
+    "after_ack",
+    "mid_broadcast",
+)
+
+
+@dataclass(frozen=True)
+class AtPoint:
+    """The server kills itself at a point.
+
+    Attributes:
+        point: Which one.
+        times: At the how manieth time there.
+    """
+
+    point: str
+    times: int
+
+    def __str__(self) -> str:
+        return f"killed at {self.point} {self.times}"
+
+
+@dataclass(frozen=True)
+class AtTime:
+    """The server is killed some seconds after the clients began to connect."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"killed after {self.seconds:.3f} s"
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The server is stopped in order once so many messages of this life are acknowledged."""
+
+    acknowledged: int
+
+    def __str__(self) -> str:
+        return f"stopped after {self.acknowledged} messages"
+
+
+End = AtPoint | AtTime | Stopped
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Say who takes part and what the server has to go through.
+
+    Attributes:
+        lives: How often the server is started, the quiet end not counted.
+        ends: What can end a life; they take turns, in an order that the seed decides.
+        rooms: How many rooms there are.
+        writers, readers, slow, churners, latecomers, retriers: How many clients of each kind.
+    """
+
+    lives: int
+    ends: Sequence[str]
+    rooms: int = 2
+    writers: int = 3
+    readers: int = 2
+    slow: int = 1
+    churners: int = 2
+    latecomers: int = 1
+    retriers: int = 1
+
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "points": Scenario(12, POINTS),
+    "random": Scenario(12, ("time",)),
+    "mixed": Scenario(20, (*POINTS, *["time"] * 6, *["stop"] * 2)),
+    "crowd": Scenario(
+        8,
+        ("time", "stop", "mid_broadcast"),
+        writers=4,
+        readers=10,
+        slow=3,
+        churners=6,
+        latecomers=6,
+    ),
+    "rooms": Scenario(12, (*POINTS, "time"), rooms=20, writers=6, churners=4, latecomers=3),
+    "steady": Scenario(1, ("stop",)),
+}
+"""What can be asked for by name; `steady` has no crash and shows bugs that need none."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Hold everything about a run that chance decides before it begins.
+
+    Attributes:
+        name: The scenario's name.
+        seed: Where it comes from; the clients draw from it as well.
+        scenario: Who takes part.
+        ends: How each life ends.
+        bug: What the server has wrong, if it is to have something.
+    """
+
+    name: str
+    seed: int
+    scenario: Scenario
+    ends: tuple[End, ...]
+    bug: str | None = None
+
+    def chance(self, purpose: str) -> Random:
+        """Return a source of chance of its own for a purpose."""
+        return Random(f"{self.seed} {purpose}")
+
+    def __str__(self) -> str:
+        with_bug = f" --bug {self.bug}" if self.bug else ""
+        ends = "".join(f"\n  life {life}: {end}" for life, end in enumerate(self.ends, 1))
+        return f"--scenario {self.name} --seed {self.seed}{with_bug}{ends}"
+
+
+def make_plan(
+    name: str,
+    seed: int,
+    *,
+    lives: int | None = None,
+    points: Sequence[str] | None = None,
+    bug: str | None = None,
+) -> Plan:
+    """Make the plan of a scenario; the same arguments make the same plan.
+
+    Args:
+        name: The scenario.
+        seed: Decides what is left to chance.
+        lives: How many lives instead of the scenario's.
+        points: What ends them instead.
+        bug: What the server is to have wrong.
+    """
+    scenario = SCENARIOS[name]
+    if points is not None:
+        scenario = replace(scenario, ends=points)
+    chance = Random(f"{seed} plan")
+    turns: list[str] = []
+    while len(turns) < (lives or scenario.lives):
+        turns += chance.sample(scenario.ends, len(scenario.ends))
+    ends = tuple(_end(each, chance) for each in turns[: lives or scenario.lives])
+    return Plan(name, seed, scenario, ends, bug)
+
+
+def _end(kind: str, chance: Random) -> End:
+    if kind == "time":
+        return AtTime(chance.uniform(0.02, 0.5))
+    if kind == "stop":
+        return Stopped(chance.randint(100, 300))
+    return AtPoint(kind, chance.randint(1, 40))
