@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from random import Random
 from typing import Final
 
-from websockets.exceptions import ConnectionClosed, InvalidMessage
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from tests.torture.checker.journals import Frame, Journal, messages, number, text
 from tests.torture.wire import Wire, opened
 
 IN_FLIGHT: Final = 16
 PAGE: Final = 200
+SHUTTING_DOWN: Final = 503
 LARGE: Final = 2000
 """Characters of the larger messages, one in ten."""
 
@@ -62,7 +63,7 @@ class Client:
             return
 
     async def settle(self, url: str) -> None:
-        """Visit a server that stays up, and leave with everything answered and seen."""
+        """Visit a server that stays up, and leave with everything seen."""
         while not await self._connect(url, self.finish):
             pass
         self.journal.follows = list(self._rooms)
@@ -80,6 +81,10 @@ class Client:
             ) as wire:
                 await visit(wire)
         except (ConnectionClosed, InvalidMessage, RefusedError):
+            return False
+        except InvalidStatus as refused:
+            if refused.response.status_code != SHUTTING_DOWN:
+                raise
             return False
         return True
 
@@ -163,14 +168,17 @@ class Writer(Client):
             self.take(await wire.receive())
         wire.drop()
 
-    async def finish(self, wire: Wire) -> None:
-        """Have everything acknowledged."""
-        await self.follow(wire)
+    async def write_out(self, url: str) -> None:
+        """Visit a server that stays up until everything is acknowledged."""
         self.journal.settled = True
+        while not await self._connect(url, self._write_out):
+            pass
+
+    async def _write_out(self, wire: Wire) -> None:
+        await self.follow(wire)
         await self.send_again(wire)
         while self.open:
             self.take(await wire.receive())
-        await self.follow(wire)
 
     async def send_again(self, wire: Wire) -> None:
         """Send everything that is not acknowledged, in order, under the same cids."""
@@ -276,7 +284,7 @@ class Retrier(Client):
         while True:
             acknowledged = self._writer.acknowledged
             again = self._chance.sample(acknowledged, min(5, len(acknowledged)))
-            if again and self._chance.random() < 0.2:
+            if again and self._chance.random() < 0.5:
                 again[0] = {**again[0], "text": "I have changed my mind"}
             await self._retry(wire, again)
             # In order and from the first one that is open: so the order of sending is kept.

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from asyncio import Semaphore, TaskGroup
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -87,22 +87,23 @@ class Crowd:
             await end(tally)
 
     async def settle(self, url: str) -> None:
-        """Have everything answered and seen: first by the writers, then by those who read.
+        """Have everything answered first, then seen by all, then read again by a witness.
 
         Raises:
             OSError: The server is gone.
         """
-        await _settle(url, self.writers)
-        await _settle(url, self._others)
-        await _settle(url, [self._witness])
+        everybody = (*self.writers, *self._others)
+        await _together(each.write_out(url) for each in self.writers)
+        await _together(each.settle(url) for each in everybody)
+        await _together([self._witness.settle(url)])
 
 
 def _names(kind: str, count: int) -> list[str]:
     return [f"{kind}-{number}" for number in range(1, count + 1)]
 
 
-async def _settle(url: str, clients: Sequence[Client]) -> None:
+async def _together(visits: Iterable[Coroutine[None, None, None]]) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_WITHIN), TaskGroup() as group:
-            for each in clients:
-                group.create_task(each.settle(url))
+            for each in visits:
+                group.create_task(each)

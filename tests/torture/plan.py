@@ -5,14 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
-POINTS: Final = (
-    "before_commit",
-    "mid_batch",
-    "after_commit",
-    "checkpoint",
-    "after_ack",
-    "mid_broadcast",
-)
+from tests.torture.points import POINTS
 
 
 @dataclass(frozen=True)
@@ -77,7 +70,7 @@ class Scenario:
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
-    "points": Scenario(12, POINTS),
+    "points": Scenario(12, tuple(POINTS)),
     "random": Scenario(12, ("time",)),
     "mixed": Scenario(20, (*POINTS, *["time"] * 6, *["stop"] * 2)),
     "crowd": Scenario(
@@ -90,7 +83,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         latecomers=6,
     ),
     "rooms": Scenario(12, (*POINTS, "time"), rooms=20, writers=6, churners=4, latecomers=3),
-    "steady": Scenario(1, ("stop",)),
+    "steady": Scenario(1, ("stop",), latecomers=3, retriers=2),
 }
 """What can be asked for by name; `steady` has no crash and shows bugs that need none."""
 
@@ -155,5 +148,5 @@ def _end(kind: str, chance: Random) -> End:
     if kind == "time":
         return AtTime(chance.uniform(0.02, 0.5))
     if kind == "stop":
-        return Stopped(chance.randint(100, 300))
+        return Stopped(chance.randint(200, 400))
     return AtPoint(kind, chance.randint(1, 40))

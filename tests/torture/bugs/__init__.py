@@ -37,8 +37,9 @@ BUGS: Final[Mapping[str, Bug]] = {
         Bug(answering.wrong_offset_acknowledged, Rule.MISPLACED),
         Bug(answering.retry_moved, Rule.MOVED),
         Bug(answering.acknowledgements_swapped, Rule.OUT_OF_TURN),
-        Bug(answering.seen_again_on_resume, Rule.REPEATED, "after_commit"),
-        Bug(answering.gap_in_recovery, Rule.GAP, "after_commit"),
+        Bug(answering.seen_again_on_resume, Rule.REPEATED),
+        Bug(answering.gap_in_recovery, Rule.GAP),
+        Bug(answering.nothing_recovered, Rule.UNRECOVERED),
         Bug(answering.hole_after_the_newest, Rule.MISSED),
         Bug(answering.newest_left_out, Rule.INCOMPLETE),
     )

@@ -1,5 +1,6 @@
 """Bugs of a server that answers something else than what it has."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +18,9 @@ from tests.torture.planting import plant
 
 STALE: Final = 20
 """Reads that are answered with what the first of them found."""
+
+LATE: Final = 0.01
+"""Seconds that an acknowledgement is late."""
 
 Read = Callable[[int | None, Page], Page]
 """Change a page that was read from behind an offset, or backwards if that is None."""
@@ -46,18 +50,14 @@ def retry_moved() -> None:
 
 
 def acknowledgements_swapped() -> None:
-    """Send one acknowledgement in ten after the one behind it."""
-    late: dict[Outlet, tuple[Envelope, Reply]] = {}
+    """Send one acknowledgement in ten a little late, after the one behind it."""
     answer = Outlet.answer
 
     def answered(outlet: Outlet, envelope: Envelope, reply: Reply) -> None:
         offset = reply.fields.get("offset")
-        if reply.action == "sent" and isinstance(offset, int) and offset % 10 == 0:
-            late[outlet] = (envelope, reply)
-            return
-        answer(outlet, envelope, reply)
-        if reply.action == "sent" and outlet in late:
-            answer(outlet, *late.pop(outlet))
+        late = reply.action == "sent" and isinstance(offset, int) and offset % 10 == 0
+        loop = asyncio.get_running_loop()
+        loop.call_later(LATE if late else 0, answer, outlet, envelope, reply)
 
     plant(Outlet, "answer", answered)
 
@@ -93,6 +93,15 @@ def gap_in_recovery() -> None:
         return Page(page.state, page.first + 1, page.publications[1:], page.more)
 
     _read(gapped)
+
+
+def nothing_recovered() -> None:
+    """Say of every page that there is more, so that no join has all that was missed."""
+
+    def unfinished(after: int | None, page: Page) -> Page:
+        return page if after is None else Page(page.state, page.first, page.publications, True)
+
+    _read(unfinished)
 
 
 def hole_after_the_newest() -> None:

@@ -19,7 +19,7 @@ def delivery_dropped() -> None:
     class Dropping(FanOut):
         def flush(self, room: Room[Session]) -> None:
             members = room.members
-            if next(count) % 10 == 0:
+            if next(count) % 5 == 0:
                 unlucky = next(iter(members))
                 room.members = {**members, unlucky: lambda frames, essential: None}
             super().flush(room)

@@ -1,10 +1,17 @@
 """Check the order in which each connection was shown a room: joins, live messages and pages."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from tests.torture.checker.journals import Entry, Frame, Journal, Way, messages, number, text
 from tests.torture.checker.streams import Stream
 from tests.torture.checker.violations import Rule, Violation
+
+RECOVERY_LIMIT: Final = 300
+"""Missed messages that a join brings; the server's default."""
+
+RECOVERY_BYTES: Final = 384 * 1024 // 2
+"""Bytes of them, with a margin for what counts beside the messages."""
 
 Faults = Iterator[tuple[Rule, str]]
 
@@ -91,6 +98,8 @@ def check_join(request: Frame, joined: Frame, stream: Stream) -> Faults:
         if joined.get("recovered") is not True:
             if offsets:
                 yield Rule.GAP, "not recovered, but messages came"
+            if _is_recoverable(since, joined, stream):
+                yield Rule.UNRECOVERED, f"{since['offset'] + 1} to {top} were not brought"
             return
         if since["epoch"] not in ("", joined.get("epoch")):
             yield Rule.EPOCH, f"recovered from {since['epoch']} into {joined.get('epoch')}"
@@ -113,6 +122,13 @@ def check_page(request: Frame, page: Frame, stream: Stream) -> Faults:
         first = offsets[0] if more else 1
         last = min(number(request, "before") - 1, top) if "before" in request else top
     yield from _contiguous(offsets, first, last, stream.is_folded)
+
+
+def _is_recoverable(since: Frame, joined: Frame, stream: Stream) -> bool:
+    top, seen = number(joined, "offset"), number(since, "offset")
+    if since["epoch"] != joined.get("epoch") or not top - RECOVERY_LIMIT <= seen <= top:
+        return False
+    return sum(row.size for row in stream.rows[seen:top]) <= RECOVERY_BYTES
 
 
 def _contiguous(

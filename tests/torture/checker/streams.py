@@ -20,6 +20,7 @@ class Row:
         cid: The author's id for it.
         target: The offset of the publication that it changes, for edits and their like.
         event: What members get of it, without the offset.
+        size: Bytes of that.
     """
 
     offset: int
@@ -27,6 +28,7 @@ class Row:
     cid: str | None
     target: int | None
     event: Frame
+    size: int
 
     @property
     def frame(self) -> Frame:
@@ -96,6 +98,6 @@ def _rows(connection: sqlite3.Connection, room: int) -> list[Row]:
         (room,),
     )
     return [
-        Row(offset, user, cid, target, json.loads(body or b"{}"))
+        Row(offset, user, cid, target, json.loads(body or b"{}"), len(body or b""))
         for offset, user, cid, target, body in found
     ]
