@@ -4,23 +4,21 @@ import argparse
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 from tests.torture.bugs import BUGS
 from tests.torture.checker.violations import report
 from tests.torture.nursery import Nursery
-from tests.torture.outcome import check_saved
-from tests.torture.plan import SCENARIOS, make_plan
+from tests.torture.outcome import ARTIFACTS, check_saved
+from tests.torture.plan import SCENARIOS, make_plan, plan_for
 from tests.torture.run import run
 
-ARTIFACTS: Final = Path(__file__).parents[2] / "artifacts" / "torture"
 
-
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run until the time is over or a promise is broken; return 1 in that case."""
-    options = _parser().parse_args()
+    options = _parser().parse_args(arguments)
     if options.check is not None:
         violations = check_saved(options.check)
         print(report(violations) or "no violations")
@@ -29,15 +27,12 @@ def main() -> int:
     seed = options.seed
     with Nursery() as nursery:
         while True:
-            bug = BUGS[options.bug] if options.bug else None
-            points = (bug.point,) if bug and bug.point else None
-            plan = make_plan(options.scenario, seed, points=points, bug=options.bug)
+            plan = plan_for(options.bug, seed) if options.bug else make_plan(options.scenario, seed)
             print(plan, flush=True)
             with TemporaryDirectory(prefix="torture-") as folder:
-                outcome = asyncio.run(run(plan, nursery, Path(folder), ARTIFACTS))
+                outcome = asyncio.run(run(plan, nursery, Path(folder), options.artifacts))
             print(outcome, flush=True)
             if outcome.violations or outcome.overdue:
-                print(f"kept in {ARTIFACTS}")
                 return 1
             if time.monotonic() >= until:
                 return 0
@@ -54,10 +49,13 @@ def _parser() -> argparse.ArgumentParser:
         "--seed",
         type=int,
         default=time.time_ns() % 10**6,
-        help="of the first run; the next has 1 more",
+        help="decides all that is left to chance; each further run has 1 more",
     )
     parser.add_argument("--minutes", type=float, default=0, help="begin new runs for so long")
-    parser.add_argument("--bug", choices=BUGS, help="give the server a bug, to see it caught")
+    parser.add_argument("--bug", choices=BUGS, help="see a bug of the server being caught")
+    parser.add_argument(
+        "--artifacts", type=Path, default=ARTIFACTS, help="where to keep logs of broken promises"
+    )
     parser.add_argument("--check", type=Path, metavar="FOLDER", help="judge kept logs again")
     return parser
 

@@ -15,6 +15,9 @@ from tests.torture.plan import Plan
 FILE: Final = "chat.db"
 """The server's file, in its data folder and among the evidence."""
 
+ARTIFACTS: Final = Path(__file__).parents[2] / "artifacts" / "torture"
+"""Where the evidence of broken promises is kept."""
+
 
 @dataclass
 class Outcome:
@@ -84,11 +87,11 @@ class Outcome:
             data: The server's data folder.
             artifacts: Where to make the folder; one of the same run is replaced.
         """
-        folder = artifacts / f"{self.plan.name}-{self.plan.seed}"
+        folder = artifacts / f"{self.plan.bug or self.plan.name}-{self.plan.seed}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        for journal in self.journals:
-            journal.save(folder)
+        for number, journal in enumerate(self.journals, 1):
+            journal.save(folder / f"{number:03}-{journal.client}.jsonl")
         for file in data.glob(f"{FILE}*"):
             shutil.copy(file, folder)
         (folder / "report.txt").write_text(f"{self.plan}\n{self}\n")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
+from tests.torture.bugs import BUGS
 from tests.torture.points import POINTS
 
 
@@ -82,7 +83,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         churners=6,
         latecomers=6,
     ),
-    "rooms": Scenario(12, (*POINTS, "time"), rooms=20, writers=6, churners=4, latecomers=3),
+    "rooms": Scenario(12, (*POINTS, "time"), rooms=8, writers=5),
     "steady": Scenario(1, ("stop",), latecomers=3, retriers=2),
 }
 """What can be asked for by name; `steady` has no crash and shows bugs that need none."""
@@ -111,9 +112,9 @@ class Plan:
         return Random(f"{self.seed} {purpose}")
 
     def __str__(self) -> str:
-        with_bug = f" --bug {self.bug}" if self.bug else ""
+        what = f"--bug {self.bug}" if self.bug else f"--scenario {self.name}"
         ends = "".join(f"\n  life {life}: {end}" for life, end in enumerate(self.ends, 1))
-        return f"--scenario {self.name} --seed {self.seed}{with_bug}{ends}"
+        return f"{what} --seed {self.seed}{ends}"
 
 
 def make_plan(
@@ -121,8 +122,7 @@ def make_plan(
     seed: int,
     *,
     lives: int | None = None,
-    points: Sequence[str] | None = None,
-    bug: str | None = None,
+    ends: Sequence[str] | None = None,
 ) -> Plan:
     """Make the plan of a scenario; the same arguments make the same plan.
 
@@ -130,18 +130,28 @@ def make_plan(
         name: The scenario.
         seed: Decides what is left to chance.
         lives: How many lives instead of the scenario's.
-        points: What ends them instead.
-        bug: What the server is to have wrong.
+        ends: What ends them instead.
     """
     scenario = SCENARIOS[name]
-    if points is not None:
-        scenario = replace(scenario, ends=points)
+    lives = lives or scenario.lives
+    ends = ends or scenario.ends
     chance = Random(f"{seed} plan")
     turns: list[str] = []
-    while len(turns) < (lives or scenario.lives):
-        turns += chance.sample(scenario.ends, len(scenario.ends))
-    ends = tuple(_end(each, chance) for each in turns[: lives or scenario.lives])
-    return Plan(name, seed, scenario, ends, bug)
+    while len(turns) < lives:
+        turns += chance.sample(ends, len(ends))
+    return Plan(name, seed, scenario, tuple(_end(each, chance) for each in turns[:lives]))
+
+
+def plan_for(bug: str, seed: int) -> Plan:
+    """Make a plan in which a bug of the server shows.
+
+    Args:
+        bug: Its name in `BUGS`.
+        seed: Decides what is left to chance.
+    """
+    point = BUGS[bug].point
+    plan = make_plan("points", seed, lives=4, ends=[point]) if point else make_plan("steady", seed)
+    return replace(plan, bug=bug)
 
 
 def _end(kind: str, chance: Random) -> End:
@@ -149,4 +159,4 @@ def _end(kind: str, chance: Random) -> End:
         return AtTime(chance.uniform(0.02, 0.5))
     if kind == "stop":
         return Stopped(chance.randint(200, 400))
-    return AtPoint(kind, chance.randint(1, 40))
+    return AtPoint(kind, chance.randint(1, 30))

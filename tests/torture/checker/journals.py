@@ -62,17 +62,17 @@ class Journal:
             frame = f"{frame[:SHOWN]}… ({len(frame)} characters)"
         return f"{self.client}, connection {entry.connection}, {entry.at}: {entry.way} {frame}"
 
-    def save(self, folder: Path) -> None:
-        """Write it into a folder, a line for each frame."""
+    def save(self, file: Path) -> None:
+        """Write it to a file, a line for each frame."""
         head = {
             "client": self.client,
             "user": self.user,
             "settled": self.settled,
             "follows": self.follows,
         }
-        with (folder / f"{self.client}.jsonl").open("w") as file:
+        with file.open("w") as out:
             for line in (head, *self.entries):
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, file: Path) -> "Journal":
