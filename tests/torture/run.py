@@ -3,11 +3,11 @@
 import asyncio
 import signal
 from asyncio import Semaphore
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from tests.e2e.callers import configure
+from tests.e2e.streams import guarded
 from tests.torture.crowd import Crowd
 from tests.torture.nursery import Nursery, Order
 from tests.torture.outcome import Outcome
@@ -36,7 +36,8 @@ async def run(plan: Plan, nursery: Nursery, folder: Path, artifacts: Path | None
     crowd = Crowd(plan)
     outcome = Outcome(plan, crowd.journals)
     users = {journal.user for journal in outcome.journals}
-    config = str(configure(folder, **_configuration(users)))
+    sections = {"server": {"data_dir": DATA}, "log": {"level": "warning"}, **guarded(*users)}
+    config = str(configure(folder, **sections))
     failed = True
     try:
         for life, end in enumerate(plan.ends, 1):
@@ -87,20 +88,3 @@ async def _bring_about(end: End, nursery: Nursery, tally: Semaphore) -> None:
             nursery.signal_server(signal.SIGTERM)
     code = await asyncio.to_thread(nursery.await_end, END_WITHIN)
     assert code == expected, f"exit code {code}:\n{nursery.stderr}"
-
-
-def _configuration(users: Iterable[str]) -> dict[str, object]:
-    """Return what differs from the defaults: who may come in, and that nobody is too fast."""
-    limits = {"connection": None, "user": None, "ip": None, "handshake": None}
-    tokens = [{"token": f"{user}-token", "user": user, "name": user} for user in sorted(users)]
-    return {
-        "server": {"data_dir": DATA},
-        "broker": "embedded",
-        "log": {"level": "warning"},
-        "middlewares": [
-            "origin",
-            {"rate_limit": limits},
-            {"auth": {"tokens": tokens}},
-            "size_limit",
-        ],
-    }
