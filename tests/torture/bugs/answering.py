@@ -66,7 +66,7 @@ def seen_again_on_resume() -> None:
     """Begin a recovery with what the client has seen last."""
 
     class Broker(embedded.EmbeddedBroker):
-        def history(
+        def publications(
             self,
             room: str,
             *,
@@ -77,7 +77,7 @@ def seen_again_on_resume() -> None:
         ) -> Pending[Page | None]:
             if after:
                 after -= 1
-            return super().history(
+            return super().publications(
                 room, after=after, before=before, limit=limit, max_bytes=max_bytes
             )
 
@@ -154,7 +154,7 @@ def _acknowledge(change: Callable[[Published], Published]) -> None:
 
 def _read(change: Read) -> None:
     class Broker(embedded.EmbeddedBroker):
-        def history(
+        def publications(
             self,
             room: str,
             *,
@@ -163,7 +163,7 @@ def _read(change: Read) -> None:
             limit: int,
             max_bytes: int,
         ) -> Pending[Page | None]:
-            read = super().history(
+            read = super().publications(
                 room, after=after, before=before, limit=limit, max_bytes=max_bytes
             )
             return read.then(lambda page: page and change(after, page))

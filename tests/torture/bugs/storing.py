@@ -27,6 +27,7 @@ def ack_before_commit() -> None:
         def write(self, batch: Sequence[Publication]) -> list[Outcome]:
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
+            self._wary = writer.WARY  # Whoever has to undo a batch would undo the last one as well.
             self._connection.execute("BEGIN IMMEDIATE")
             return self._append(batch)
 
