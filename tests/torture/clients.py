@@ -256,7 +256,7 @@ class Latecomer(Client):
             await self.ask(wire, "join", room=room, last=20)
 
     async def settle(self, url: str) -> None:
-        """Visit a server that stays up."""
+        """Visit a server that stays up; nobody can say that it has seen everything."""
         await super().settle(url)
         self.journal.follows = []
 
@@ -289,7 +289,7 @@ class Retrier(Client):
             await self._retry(wire, again)
             # In order and from the first one that is open: so the order of sending is kept.
             await self._retry(wire, list(self._writer.open.values()))
-            for _ in range(self._chance.randint(1, 100)):
+            for _ in range(self._chance.randint(1, 50)):
                 self.take(await wire.receive())
 
     async def finish(self, wire: Wire) -> None:

@@ -9,6 +9,8 @@ from tests.torture.nursery import Nursery
 from tests.torture.plan import plan_for
 from tests.torture.run import run
 
+pytestmark = pytest.mark.timeout(240)
+
 
 @pytest.mark.parametrize("bug", [name for name in BUGS if hasattr(delivering, name)])
 async def test_it_is_caught(nursery: Nursery, tmp_path: Path, bug: str) -> None:

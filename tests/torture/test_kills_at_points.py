@@ -10,6 +10,8 @@ from tests.torture.plan import make_plan
 from tests.torture.points import POINTS
 from tests.torture.run import run
 
+pytestmark = pytest.mark.timeout(240)
+
 
 @pytest.mark.parametrize(("scenario", "seed"), [("points", 7), ("rooms", 8)])
 async def test_no_promise_is_broken(

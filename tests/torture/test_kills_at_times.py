@@ -9,6 +9,8 @@ from tests.torture.outcome import ARTIFACTS
 from tests.torture.plan import Stopped, make_plan
 from tests.torture.run import run
 
+pytestmark = pytest.mark.timeout(240)
+
 
 @pytest.mark.parametrize(("scenario", "seed"), [("random", 7), ("crowd", 8)])
 async def test_no_promise_is_broken(

@@ -6,6 +6,8 @@ import pytest
 
 from tests.torture.__main__ import main
 
+pytestmark = pytest.mark.timeout(240)
+
 
 def test_a_broken_promise_is_told_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -13,14 +13,15 @@ from tests.torture.planting import plant
 
 
 def delivery_dropped() -> None:
-    """Leave one member out, now and then."""
+    """Leave one member out, one after another, now and then."""
     count = itertools.count(1)
 
     class Dropping(FanOut):
         def flush(self, room: Room[Session]) -> None:
             members = room.members
-            if next(count) % 5 == 0:
-                unlucky = next(iter(members))
+            flush = next(count)
+            if flush % 5 == 0:
+                unlucky = list(members)[flush // 5 % len(members)]
                 room.members = {**members, unlucky: lambda frames, essential: None}
             super().flush(room)
             room.members = members

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tests.torture.checker.journals import Entry, Journal, Way, exchanges, number, text
+from tests.torture.checker.journals import PUBLISHING, Entry, Journal, Way, exchanges, number, text
 from tests.torture.checker.streams import Stream
 from tests.torture.checker.violations import Rule, Violation
 
@@ -89,7 +89,7 @@ def _check_answered(journal: Journal) -> Iterator[Violation]:
     answered = {text(request.frame, "cid") for request, _ in exchanges(journal)}
     for entry in journal.entries:
         cid = text(entry.frame, "cid")
-        if entry.way is Way.SENT and entry.frame["action"] == "message" and cid not in answered:
+        if entry.way is Way.SENT and entry.frame["action"] in PUBLISHING and cid not in answered:
             what = f"{journal.client} never had an answer to {cid}, however often it asked"
             yield Violation(Rule.UNANSWERED, what, (journal.shown(entry),))
             answered.add(cid)

@@ -9,6 +9,9 @@ from typing import Final, NamedTuple
 
 Frame = dict[str, object]
 
+PUBLISHING: Final = frozenset({"message"})
+"""Actions that publish under a cid; edits and their like belong here as well."""
+
 SHOWN: Final = 300
 """Characters of a frame that a report shows."""
 

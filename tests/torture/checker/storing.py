@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.torture.checker.journals import Entry, Journal, Way, exchanges, text
+from tests.torture.checker.journals import PUBLISHING, Entry, Journal, Way, exchanges, text
 from tests.torture.checker.streams import Row, Stream
 from tests.torture.checker.violations import Rule, Violation
 
@@ -36,7 +36,7 @@ def sending(journals: Sequence[Journal]) -> Sending:
         (entry, journal)
         for journal in journals
         for entry in journal.entries
-        if entry.way is Way.SENT and entry.frame["action"] == "message"
+        if entry.way is Way.SENT and entry.frame["action"] in PUBLISHING
     ]
     for entry, journal in sorted(said, key=lambda each: each[0].at):
         key = _key(journal, entry)
