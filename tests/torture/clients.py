@@ -247,7 +247,7 @@ class Latecomer(Client):
         for _ in range(self._chance.randint(1, 3)):
             room = self._chance.choice(self._rooms)
             await self.ask(wire, "join", room=room, last=self._chance.choice((1, 20, 200)))
-            for _ in range(self._chance.randint(1, 60)):
+            for _ in range(self._chance.randint(1, 30)):
                 self.take(await wire.receive())
 
     async def finish(self, wire: Wire) -> None:
@@ -279,12 +279,12 @@ class Retrier(Client):
         self._writer = writer
 
     async def visit(self, wire: Wire) -> None:
-        """Retry a few, now and then with another text, and then what is in flight."""
+        """Retry a few, one of them with another text, and then what is in flight."""
         await self.follow(wire)
         while True:
             acknowledged = self._writer.acknowledged
             again = self._chance.sample(acknowledged, min(5, len(acknowledged)))
-            if again and self._chance.random() < 0.5:
+            if again:
                 again[0] = {**again[0], "text": "I have changed my mind"}
             await self._retry(wire, again)
             # In order and from the first one that is open: so the order of sending is kept.

@@ -84,7 +84,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         latecomers=6,
     ),
     "rooms": Scenario(12, (*POINTS, "time"), rooms=8, writers=5),
-    "steady": Scenario(1, ("stop",), latecomers=3, retriers=2),
+    "steady": Scenario(1, ("stop",), latecomers=4, retriers=2),
 }
 """What can be asked for by name; `steady` has no crash and shows bugs that need none."""
 
@@ -158,5 +158,5 @@ def _end(kind: str, chance: Random) -> End:
     if kind == "time":
         return AtTime(chance.uniform(0.02, 0.5))
     if kind == "stop":
-        return Stopped(chance.randint(200, 400))
+        return Stopped(chance.randint(400, 800))
     return AtPoint(kind, chance.randint(1, 30))

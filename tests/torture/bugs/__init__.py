@@ -24,7 +24,7 @@ class Bug(NamedTuple):
 BUGS: Final[Mapping[str, Bug]] = {
     bug.plant.__name__: bug
     for bug in (
-        Bug(storing.ack_before_commit, Rule.LOST, "before_commit"),
+        Bug(storing.ack_before_commit, Rule.LOST, "after_ack"),
         Bug(storing.broadcast_before_commit, Rule.UNLOGGED, "before_commit"),
         Bug(storing.batch_turned_round, Rule.ORDER),
         Bug(storing.cid_forgotten, Rule.TWICE),

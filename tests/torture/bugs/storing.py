@@ -21,15 +21,20 @@ FLUSHED: Final = 0.01
 
 
 def ack_before_commit() -> None:
-    """Acknowledge a batch while its transaction is open; the next batch commits it."""
+    """Acknowledge batches while their transaction is open, and commit eight of them at once."""
 
     class Writer(writer.Writer):
+        batches = 0
+
         def write(self, batch: Sequence[Publication]) -> list[Outcome]:
-            if self._connection.in_transaction:
+            self._wary = writer.WARY  # Whoever had to undo this batch would undo the others too.
+            if not self._connection.in_transaction:
+                self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = self._append(batch)
+            self.batches += 1
+            if self.batches % 8 == 0:
                 self._connection.execute("COMMIT")
-            self._wary = writer.WARY  # Whoever has to undo a batch would undo the last one as well.
-            self._connection.execute("BEGIN IMMEDIATE")
-            return self._append(batch)
+            return outcomes
 
     plant(sqlite, "Writer", Writer)
 

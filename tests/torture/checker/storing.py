@@ -13,16 +13,19 @@ class Sent:
     """Hold one user's message, over whatever connections it went.
 
     Attributes:
-        first: Where it was sent first, for people.
-        at: When that was.
+        journal: Who sent it first.
+        first: How.
         texts: What it said; a client may break the rules and change its mind.
         refused: Whether it was ever refused: nothing is promised of its place then.
     """
 
-    first: str
-    at: int
+    journal: Journal
+    first: Entry
     texts: set[str] = field(default_factory=set)
     refused: bool = False
+
+    def __str__(self) -> str:
+        return self.journal.shown(self.first)
 
 
 Sending = dict[tuple[str, str, str], Sent]
@@ -41,13 +44,13 @@ def sending(journals: Sequence[Journal]) -> Sending:
     for entry, journal in sorted(said, key=lambda each: each[0].at):
         key = _key(journal, entry)
         if key not in found:
-            found[key] = Sent(journal.shown(entry), entry.at)
+            found[key] = Sent(journal, entry)
         found[key].texts.add(text(entry.frame, "text"))
     for journal in journals:
         for request, reply in exchanges(journal):
             # Who is told of a conflict has changed the text; the place of the first one stands.
             if (
-                request.frame["action"] == "message"
+                request.frame["action"] in PUBLISHING
                 and reply.frame.get("code", "conflict") != "conflict"
             ):
                 found[_key(journal, request)].refused = True
@@ -76,10 +79,10 @@ def check_log(stream: Stream, sent: Sending) -> Iterator[Violation]:
             continue
         if origin.refused:
             continue
-        if row.user in latest and latest[row.user][0].at > origin.at:
+        if row.user in latest and latest[row.user][0].first.at > origin.first.at:
             later, ahead = latest[row.user]
             what = f"room {stream.room} has {row.user}'s {row.cid} behind {ahead.cid}, sent later"
-            sides = (origin.first, later.first, str(ahead), str(row))
+            sides = (str(origin), str(later), str(ahead), str(row))
             yield Violation(Rule.ORDER, what, sides)
         else:
             latest[row.user] = (origin, row)
