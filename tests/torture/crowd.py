@@ -77,6 +77,7 @@ class Crowd:
 
         Raises:
             TimeoutError: Somebody still hopes for it after a minute.
+            ExceptionGroup: A client, or `end`, failed otherwise.
         """
         tally = Semaphore(0)
         for writer in self.writers:
@@ -90,7 +91,7 @@ class Crowd:
         """Have everything answered first, then seen by all, then read again by a witness.
 
         Raises:
-            OSError: The server is gone.
+            ExceptionGroup: The server is gone.
         """
         everybody = (*self.writers, *self._others)
         await _together(each.write_out(url) for each in self.writers)

@@ -79,7 +79,9 @@ class Nursery(Program):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._server is not None:
-            self.signal_server(signal.SIGKILL)
-            self.await_end()
-        super().__exit__(kind, error, traceback)
+        try:
+            if self._server is not None:
+                self.signal_server(signal.SIGKILL)
+                self.await_end()
+        finally:
+            super().__exit__(kind, error, traceback)

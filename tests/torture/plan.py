@@ -159,4 +159,4 @@ def _end(kind: str, chance: Random) -> End:
         return AtTime(chance.uniform(0.02, 0.5))
     if kind == "stop":
         return Stopped(chance.randint(400, 800))
-    return AtPoint(kind, chance.randint(1, 30))
+    return AtPoint(kind, chance.randint(1, 20))

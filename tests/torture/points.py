@@ -1,6 +1,7 @@
 """Name the points at which a server can be made to kill itself, and how each is found."""
 
 import os
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,6 @@ from tests.torture.planting import plant
 
 Reached = Callable[[], None]
 """Tell that a point is reached; returns, unless this was the time to die."""
-
 
 Hear = Callable[[str], None]
 """Take a statement of the writer."""
@@ -104,7 +104,6 @@ def after_commit(reached: Reached) -> None:
 
 def checkpoint(reached: Reached) -> None:
     """The main file is being written from the log: it has changed and is not synced yet."""
-
     init = Writer.__init__
 
     def tapped(writer: Writer, connection: sqlite3.Connection, rules: Rules) -> None:
@@ -180,6 +179,6 @@ def arm(point: str, times: int) -> None:
         nonlocal left
         left -= 1
         if left == 0:
-            os.kill(os.getpid(), 9)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     POINTS[point](reached)

@@ -31,7 +31,7 @@ async def run(plan: Plan, nursery: Nursery, folder: Path, artifacts: Path | None
 
     Raises:
         AssertionError: A server did not start or end.
-        OSError: The last server was gone before the clients had settled.
+        ExceptionGroup: A client failed, or the last server was gone before all had settled.
     """
     crowd = Crowd(plan)
     outcome = Outcome(plan, crowd.journals)
