@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from chatserver import hub
+from chatserver.config import StoreConfig
 from chatserver.fanout import FanOut
 from chatserver.outlet import Outlet
 from chatserver.publications import Rules
@@ -66,8 +67,10 @@ class Tap:
 def _tap(before: Hear = _deaf, after: Hear = _deaf) -> None:
     init = Writer.__init__
 
-    def tapped(writer: Writer, connection: sqlite3.Connection, rules: Rules) -> None:
-        init(writer, cast("sqlite3.Connection", Tap(connection, before, after)), rules)
+    def tapped(
+        writer: Writer, connection: sqlite3.Connection, rules: Rules, bounds: StoreConfig
+    ) -> None:
+        init(writer, cast("sqlite3.Connection", Tap(connection, before, after)), rules, bounds)
 
     plant(Writer, "__init__", tapped)
 
@@ -106,7 +109,9 @@ def checkpoint(reached: Reached) -> None:
     """The main file is being written from the log: it has changed and is not synced yet."""
     init = Writer.__init__
 
-    def tapped(writer: Writer, connection: sqlite3.Connection, rules: Rules) -> None:
+    def tapped(
+        writer: Writer, connection: sqlite3.Connection, rules: Rules, bounds: StoreConfig
+    ) -> None:
         file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
 
         def after(statement: str) -> None:
@@ -119,7 +124,7 @@ def checkpoint(reached: Reached) -> None:
                 ended.set()
                 watch.join()
 
-        init(writer, cast("sqlite3.Connection", Tap(connection, after=after)), rules)
+        init(writer, cast("sqlite3.Connection", Tap(connection, after=after)), rules, bounds)
 
     plant(Writer, "__init__", tapped)
 

@@ -32,7 +32,7 @@ class Rule(StrEnum):
     REPEATED = "nothing is seen twice"
     DISORDER = "nothing is seen out of order"
     GAP = "what a join or a page brings has no hole"
-    UNRECOVERED = "who missed little in the same epoch is brought all of it by a join"
+    UNRECOVERED = "who missed little in the same epoch is brought all of it by most joins"
     INCOMPLETE = "in the end who follows a room has seen all of it"
 
 
