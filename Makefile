@@ -6,11 +6,12 @@ CONFIG ?= config.yaml
 STAMPS := .venv/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help install run test check format bench clean
+.PHONY: help install run test torture check format bench clean
 
 help:
 	@echo "make run      start the server with config.yaml (CONFIG=file for another)"
 	@echo "make test     run all tests (ARGS='-k name' for some)"
+	@echo "make torture  kill servers for ten minutes and check what was promised (ARGS='--minutes 60')"
 	@echo "make check    lint, types, import contracts"
 	@echo "make format   format the code"
 	@echo "make bench    compare the speed with other servers"
@@ -24,6 +25,9 @@ run: install
 test: $(STAMPS)/speed-test
 	sh tests/system_packages.sh
 	$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
+
+torture: $(STAMPS)/speed-test
+	$(BIN)/python -m tests.torture --minutes 10 $(ARGS)
 
 check: $(STAMPS)/speed-test-dev-bench .mypy
 	$(BIN)/ruff check .

@@ -1,0 +1,46 @@
+"""Seed the server with one bug at a time: what the checker has to catch."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from tests.torture.bugs import answering, delivering, storing
+from tests.torture.checker.violations import Rule
+
+
+class Bug(NamedTuple):
+    """Hold one bug.
+
+    Attributes:
+        plant: Puts it into the server, in this process.
+        breaks: The promise that the checker has to find broken.
+        point: Where the server has to be killed to show it; None where it shows without a crash.
+    """
+
+    plant: Callable[[], None]
+    breaks: Rule
+    point: str | None = None
+
+
+BUGS: Final[Mapping[str, Bug]] = {
+    bug.plant.__name__: bug
+    for bug in (
+        Bug(storing.ack_before_commit, Rule.LOST, "after_ack"),
+        Bug(storing.broadcast_before_commit, Rule.UNLOGGED, "before_commit"),
+        Bug(storing.batch_turned_round, Rule.ORDER),
+        Bug(storing.cid_forgotten, Rule.TWICE),
+        Bug(storing.conflict_overlooked, Rule.ALTERED),
+        Bug(storing.offsets_used_again, Rule.REUSED, "after_ack"),
+        Bug(storing.epoch_renewed, Rule.EPOCH, "after_commit"),
+        Bug(delivering.delivery_dropped, Rule.MISSED),
+        Bug(delivering.deliveries_swapped, Rule.DISORDER),
+        Bug(delivering.delivery_doubled, Rule.REPEATED),
+        Bug(answering.wrong_offset_acknowledged, Rule.MISPLACED),
+        Bug(answering.retry_moved, Rule.MOVED),
+        Bug(answering.acknowledgements_swapped, Rule.OUT_OF_TURN),
+        Bug(answering.seen_again_on_resume, Rule.REPEATED),
+        Bug(answering.gap_in_recovery, Rule.GAP),
+        Bug(answering.nothing_recovered, Rule.UNRECOVERED),
+        Bug(answering.hole_after_the_newest, Rule.MISSED),
+        Bug(answering.newest_left_out, Rule.INCOMPLETE),
+    )
+}

@@ -1,0 +1,129 @@
+"""Bugs of a server that stores in a wrong way, or not when it says so."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from chatserver.broker import Deliver, embedded
+from chatserver.positions import Position
+from chatserver.publications import Publication
+from chatserver.store import Stored, sqlite, writer
+from chatserver.store.ledger import Room
+from chatserver.store.schema import new_epoch, open_file
+from chatserver.store.writer import Outcome, Receipt
+from tests.torture.planting import plant
+
+FLUSHED: Final = 0.01
+"""Seconds after which what was published is written to all members."""
+
+
+def ack_before_commit() -> None:
+    """Acknowledge batches while their transaction is open, and commit eight of them at once."""
+
+    class Writer(writer.Writer):
+        batches = 0
+
+        def write(self, batch: Sequence[Publication]) -> list[Outcome]:
+            self._wary = writer.WARY  # Whoever had to undo this batch would undo the others too.
+            if not self._connection.in_transaction:
+                self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = self._append(batch)
+            self.batches += 1
+            if self.batches % 8 == 0:
+                self._connection.execute("COMMIT")
+            return outcomes
+
+    plant(sqlite, "Writer", Writer)
+
+
+def broadcast_before_commit() -> None:
+    """Show a batch to the members and commit it then."""
+    early: list[Callable[[Sequence[Publication], Sequence[Outcome]], None]] = []
+
+    class Broker(embedded.EmbeddedBroker):
+        async def startup(self, deliver: Deliver) -> None:
+            loop = asyncio.get_running_loop()
+
+            def show(batch: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
+                for each, outcome in zip(batch, outcomes, strict=True):
+                    if isinstance(outcome, Stored) and not outcome.duplicate:
+                        deliver(each, outcome.position)
+
+            def show_and_wait(batch: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
+                shown = threading.Event()
+                loop.call_soon_threadsafe(show, batch, outcomes)
+                loop.call_soon_threadsafe(loop.call_later, FLUSHED, shown.set)
+                shown.wait()
+
+            early.append(show_and_wait)
+            await super().startup(deliver)
+
+        def _hand_out(self, publication: Publication, position: Position | None) -> None:
+            if position is None:
+                super()._hand_out(publication, position)
+
+    class Writer(writer.Writer):
+        def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+            outcomes = super()._append(batch)
+            early[0](batch, outcomes)
+            return outcomes
+
+    plant(embedded, "EmbeddedBroker", Broker)
+    plant(sqlite, "Writer", Writer)
+
+
+def batch_turned_round() -> None:
+    """Store the last message of a batch first."""
+
+    class Writer(writer.Writer):
+        def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+            return super()._append(batch[::-1])[::-1]
+
+    plant(sqlite, "Writer", Writer)
+
+
+def cid_forgotten() -> None:
+    """Store a retry as if it were another message."""
+
+    class Writer(writer.Writer):
+        def _receipts(
+            self, batch: Sequence[Publication], rooms: dict[str, Room]
+        ) -> dict[tuple[int, str, str], Receipt]:
+            return {}
+
+    _at_start("DROP INDEX IF EXISTS publication_cid")
+    plant(sqlite, "Writer", Writer)
+
+
+def conflict_overlooked() -> None:
+    """Acknowledge another text under a used cid as a retry."""
+
+    def again(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
+        offset, timestamp, _ = receipt
+        return Stored(Position(room.epoch, offset), timestamp, duplicate=True)
+
+    plant(writer, "_again", again)
+
+
+def offsets_used_again() -> None:
+    """Forget the last messages at every start, and give their offsets to others."""
+    _at_start(
+        "DELETE FROM publication WHERE id IN (SELECT id FROM publication ORDER BY id DESC LIMIT 9)"
+    )
+
+
+def epoch_renewed() -> None:
+    """Call every stream something else after a start, and go on counting."""
+    _at_start(f"UPDATE room SET epoch = '{new_epoch()}'")  # noqa: S608 - our own
+
+
+def _at_start(statement: str) -> None:
+    def opened(path: Path, timeout: float) -> sqlite3.Connection:
+        connection = open_file(path, timeout)
+        connection.execute(statement)
+        return connection
+
+    plant(sqlite, "open_file", opened)

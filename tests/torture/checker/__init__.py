@@ -1,0 +1,31 @@
+"""Judge a chat server by what its clients saw and what its file holds.
+
+Pure functions from logs to violations. Nothing here knows the server's code, only its protocol and
+the two tables of its file; an import contract sees to that.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from tests.torture.checker.acknowledging import check_acknowledgements
+from tests.torture.checker.following import check_following
+from tests.torture.checker.journals import Journal
+from tests.torture.checker.sightings import check_sightings
+from tests.torture.checker.storing import check_log, sending
+from tests.torture.checker.streams import Stream
+from tests.torture.checker.violations import Violation
+
+
+def check(journals: Sequence[Journal], streams: Mapping[str, Stream]) -> list[Violation]:
+    """Return every promise that was broken.
+
+    Args:
+        journals: What went over each client's connections.
+        streams: What the file has of each room; rooms keep everything for ever, durability `full`.
+    """
+    sent = sending(journals)
+    found = [each for stream in streams.values() for each in check_log(stream, sent)]
+    found += check_acknowledgements(journals, streams)
+    found += check_sightings(journals, streams)
+    for journal in journals:
+        found += check_following(journal, streams)
+    return found

@@ -1,0 +1,99 @@
+"""Check what clients were told of their messages against the log."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tests.torture.checker.journals import PUBLISHING, Entry, Journal, Way, exchanges, number, text
+from tests.torture.checker.streams import Stream
+from tests.torture.checker.violations import Rule, Violation
+
+
+def check_acknowledgements(
+    journals: Sequence[Journal], streams: Mapping[str, Stream]
+) -> Iterator[Violation]:
+    """Check each `sent` against the log, against the others for its cid, and its turn.
+
+    A `conflict` is checked against the log; other refusals promise nothing.
+    """
+    first: dict[tuple[str, str, str], tuple[Journal, Entry]] = {}
+    fresh: dict[tuple[str, str, str], str] = {}
+    for journal in journals:
+        turn: dict[int, Entry] = {}
+        for request, reply in exchanges(journal):
+            if reply.frame.get("code") == "conflict":
+                yield from _check_conflict(journal, request, reply, streams)
+            if reply.frame.get("action") != "sent":
+                continue
+            shown = journal.shown(reply)
+            key = (text(request.frame, "room"), journal.user, text(request.frame, "cid"))
+            before = turn.get(reply.connection)
+            if before is not None and before.at > request.at:
+                what = f"{journal.client} was answered {key[2]} after one sent later"
+                yield Violation(Rule.OUT_OF_TURN, what, (journal.shown(before), shown))
+            turn[reply.connection] = request
+            witness, told = first.setdefault(key, (journal, reply))
+            if _position(told) != _position(reply):
+                what = f"{journal.client} was told {_position(reply)} for {key[2]},"
+                what += f" {witness.client} {_position(told)}"
+                yield Violation(Rule.MOVED, what, (witness.shown(told), shown))
+            if not reply.frame.get("duplicate") and fresh.setdefault(key, shown) is not shown:
+                what = f"{journal.client} was told again that {key[2]} is new"
+                yield Violation(Rule.FORGOTTEN, what, (fresh[key], shown))
+            yield from _check_stored(journal, request, reply, streams.get(key[0]))
+        if journal.settled:
+            yield from _check_answered(journal)
+
+
+def _check_stored(
+    journal: Journal, request: Entry, reply: Entry, stream: Stream | None
+) -> Iterator[Violation]:
+    room, cid = text(request.frame, "room"), text(request.frame, "cid")
+    shown = journal.shown(reply)
+    if stream is None:
+        what = f"{journal.client} was told that {cid} is stored, but room {room} has no log"
+        yield Violation(Rule.LOST, what, (shown,))
+        return
+    offset = number(reply.frame, "offset")
+    told = f"{journal.client} was told that {cid} is at {offset} of room {room}"
+    if reply.frame.get("epoch") != stream.epoch:
+        what = f"{told}, epoch {reply.frame.get('epoch')}; its epoch is {stream.epoch}"
+        yield Violation(Rule.EPOCH, what, (shown,))
+    row = stream.by_cid.get((journal.user, cid))
+    if row is None:
+        yield Violation(Rule.LOST, f"{told}, but it is not there", (shown, stream.row(offset)))
+    elif row.offset != offset:
+        what = f"{told}, but it is at {row.offset}"
+        yield Violation(Rule.MISPLACED, what, (shown, stream.row(offset), str(row)))
+    elif any(
+        ours != row.event.get(name)
+        for name, ours in (
+            ("text", request.frame.get("text")),
+            ("timestamp", reply.frame.get("timestamp")),
+        )
+    ):
+        sides = (journal.shown(request), shown, str(row))
+        yield Violation(Rule.ALTERED, f"{told}, but that reads otherwise", sides)
+
+
+def _check_conflict(
+    journal: Journal, request: Entry, reply: Entry, streams: Mapping[str, Stream]
+) -> Iterator[Violation]:
+    stream = streams.get(text(request.frame, "room"))
+    row = stream.by_cid.get((journal.user, text(request.frame, "cid"))) if stream else None
+    if row is None or row.event.get("text") == request.frame.get("text"):
+        what = f"{journal.client} was told of a conflict, but it had not changed its message"
+        sides = (journal.shown(request), journal.shown(reply), str(row))
+        yield Violation(Rule.CONFLICT, what, sides)
+
+
+def _check_answered(journal: Journal) -> Iterator[Violation]:
+    answered = {text(request.frame, "cid") for request, _ in exchanges(journal)}
+    for entry in journal.entries:
+        cid = text(entry.frame, "cid")
+        if entry.way is Way.SENT and entry.frame["action"] in PUBLISHING and cid not in answered:
+            what = f"{journal.client} never had an answer to {cid}, however often it asked"
+            yield Violation(Rule.UNANSWERED, what, (journal.shown(entry),))
+            answered.add(cid)
+
+
+def _position(reply: Entry) -> tuple[object, object]:
+    return reply.frame.get("epoch"), reply.frame.get("offset")

@@ -1,0 +1,110 @@
+"""Bring the clients of a run together: they live through its servers, and settle at the end."""
+
+import asyncio
+import itertools
+from asyncio import Semaphore, TaskGroup
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
+from typing import Final
+
+from tests.torture.checker.journals import Journal
+from tests.torture.clients import (
+    Churner,
+    Client,
+    Latecomer,
+    Reader,
+    Retrier,
+    SlowReader,
+    Witness,
+    Writer,
+)
+from tests.torture.plan import Plan
+
+GONE_WITHIN: Final = 60.0
+"""Seconds after which clients that do not come back from a life fail the run."""
+
+SETTLE_WITHIN: Final = 30.0
+"""Seconds that clients have to settle; what is still open then is a violation."""
+
+
+class Crowd:
+    """Be all clients of a run.
+
+    Args:
+        plan: Says who they are.
+
+    Attributes:
+        writers: Those who write.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        scenario = plan.scenario
+        clock = itertools.count(1)
+        rooms = [f"room-{number}" for number in range(1, scenario.rooms + 1)]
+        self.writers = [
+            Writer(name, name, rooms, plan.chance(name), clock)
+            for name in _names("writer", scenario.writers)
+        ]
+        self._others: list[Client] = [
+            kind(name, name, rooms, plan.chance(name), clock)
+            for kind, count in (
+                (Reader, scenario.readers),
+                (SlowReader, scenario.slow),
+                (Churner, scenario.churners),
+                (Latecomer, scenario.latecomers),
+            )
+            for name in _names(kind.__name__.lower(), count)
+        ]
+        self._others += [
+            Retrier(name, writer, rooms, plan.chance(name), clock)
+            for name, writer in zip(
+                _names("retrier", scenario.retriers), itertools.cycle(self.writers), strict=False
+            )
+        ]
+        self._witness = Witness("witness", "witness", rooms, plan.chance("witness"), clock)
+
+    @property
+    def journals(self) -> list[Journal]:
+        """What all of them sent and got."""
+        return [each.journal for each in (*self.writers, *self._others, self._witness)]
+
+    async def live(self, url: str, end: Callable[[Semaphore], Awaitable[None]]) -> None:
+        """Use a server until it is gone.
+
+        Args:
+            url: Where it is.
+            end: Ends it; gets what is released at each acknowledgement of this life.
+
+        Raises:
+            TimeoutError: Somebody still hopes for it after a minute.
+            ExceptionGroup: A client, or `end`, failed otherwise.
+        """
+        tally = Semaphore(0)
+        for writer in self.writers:
+            writer.tally = tally
+        async with asyncio.timeout(GONE_WITHIN), TaskGroup() as group:
+            for each in (*self.writers, *self._others):
+                group.create_task(each.live(url))
+            await end(tally)
+
+    async def settle(self, url: str) -> None:
+        """Have everything answered first, then seen by all, then read again by a witness.
+
+        Raises:
+            ExceptionGroup: The server is gone.
+        """
+        everybody = (*self.writers, *self._others)
+        await _together(each.write_out(url) for each in self.writers)
+        await _together(each.settle(url) for each in everybody)
+        await _together([self._witness.settle(url)])
+
+
+def _names(kind: str, count: int) -> list[str]:
+    return [f"{kind}-{number}" for number in range(1, count + 1)]
+
+
+async def _together(visits: Iterable[Coroutine[None, None, None]]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE_WITHIN), TaskGroup() as group:
+            for each in visits:
+                group.create_task(each)

@@ -1,0 +1,162 @@
+"""Plan a run: who takes part and how each life of the server ends, all of it from one seed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Final
+
+from tests.torture.bugs import BUGS
+from tests.torture.points import POINTS
+
+
+@dataclass(frozen=True)
+class AtPoint:
+    """The server kills itself at a point.
+
+    Attributes:
+        point: Which one.
+        times: At the how manieth time there.
+    """
+
+    point: str
+    times: int
+
+    def __str__(self) -> str:
+        return f"killed at {self.point} {self.times}"
+
+
+@dataclass(frozen=True)
+class AtTime:
+    """The server is killed some seconds after the clients began to connect."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"killed after {self.seconds:.3f} s"
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The server is stopped in order once so many messages of this life are acknowledged."""
+
+    acknowledged: int
+
+    def __str__(self) -> str:
+        return f"stopped after {self.acknowledged} messages"
+
+
+End = AtPoint | AtTime | Stopped
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Say who takes part and what the server has to go through.
+
+    Attributes:
+        lives: How often the server is started, the quiet end not counted.
+        ends: What can end a life; they take turns, in an order that the seed decides.
+        rooms: How many rooms there are.
+        writers, readers, slow, churners, latecomers, retriers: How many clients of each kind.
+    """
+
+    lives: int
+    ends: Sequence[str]
+    rooms: int = 2
+    writers: int = 3
+    readers: int = 2
+    slow: int = 1
+    churners: int = 2
+    latecomers: int = 1
+    retriers: int = 1
+
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "points": Scenario(12, tuple(POINTS)),
+    "random": Scenario(12, ("time",)),
+    "mixed": Scenario(20, (*POINTS, *["time"] * 6, *["stop"] * 2)),
+    "crowd": Scenario(
+        8,
+        ("time", "stop", "mid_broadcast"),
+        writers=4,
+        readers=10,
+        slow=3,
+        churners=6,
+        latecomers=6,
+    ),
+    "rooms": Scenario(12, (*POINTS, "time"), rooms=8, writers=5),
+    "steady": Scenario(1, ("stop",), latecomers=4, retriers=2),
+}
+"""What can be asked for by name; `steady` has no crash and shows bugs that need none."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Hold everything about a run that chance decides before it begins.
+
+    Attributes:
+        name: The scenario's name.
+        seed: Where it comes from; the clients draw from it as well.
+        scenario: Who takes part.
+        ends: How each life ends.
+        bug: What the server has wrong, if it is to have something.
+    """
+
+    name: str
+    seed: int
+    scenario: Scenario
+    ends: tuple[End, ...]
+    bug: str | None = None
+
+    def chance(self, purpose: str) -> Random:
+        """Return a source of chance of its own for a purpose."""
+        return Random(f"{self.seed} {purpose}")
+
+    def __str__(self) -> str:
+        what = f"--bug {self.bug}" if self.bug else f"--scenario {self.name}"
+        ends = "".join(f"\n  life {life}: {end}" for life, end in enumerate(self.ends, 1))
+        return f"{what} --seed {self.seed}{ends}"
+
+
+def make_plan(
+    name: str,
+    seed: int,
+    *,
+    lives: int | None = None,
+    ends: Sequence[str] | None = None,
+) -> Plan:
+    """Make the plan of a scenario; the same arguments make the same plan.
+
+    Args:
+        name: The scenario.
+        seed: Decides what is left to chance.
+        lives: How many lives instead of the scenario's.
+        ends: What ends them instead.
+    """
+    scenario = SCENARIOS[name]
+    lives = lives or scenario.lives
+    ends = ends or scenario.ends
+    chance = Random(f"{seed} plan")
+    turns: list[str] = []
+    while len(turns) < lives:
+        turns += chance.sample(ends, len(ends))
+    return Plan(name, seed, scenario, tuple(_end(each, chance) for each in turns[:lives]))
+
+
+def plan_for(bug: str, seed: int) -> Plan:
+    """Make a plan in which a bug of the server shows.
+
+    Args:
+        bug: Its name in `BUGS`.
+        seed: Decides what is left to chance.
+    """
+    point = BUGS[bug].point
+    plan = make_plan("points", seed, lives=4, ends=[point]) if point else make_plan("steady", seed)
+    return replace(plan, bug=bug)
+
+
+def _end(kind: str, chance: Random) -> End:
+    if kind == "time":
+        return AtTime(chance.uniform(0.02, 0.5))
+    if kind == "stop":
+        return Stopped(chance.randint(400, 800))
+    return AtPoint(kind, chance.randint(1, 20))

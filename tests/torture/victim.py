@@ -1,0 +1,43 @@
+"""Be the server under torture: one that dies at a point, and perhaps has a bug.
+
+Run as ``python -m tests.torture.victim``. Each line on stdin is an order to serve, as JSON; a
+process of its own is forked for it, which spares every life the second that imports take. Stdout
+says the process's number, what the server says, and how the process ended.
+"""
+
+import json
+import os
+import signal
+import sys
+from importlib.metadata import entry_points
+from typing import Final
+
+from chatserver.cli import main
+from tests.torture.bugs import BUGS
+from tests.torture.points import arm
+
+LIFE: Final = 120
+"""Seconds that a server lives at most, should nobody be left to end it."""
+
+
+def serve(config: str, point: str | None, times: int, bug: str | None) -> None:
+    """Be one server, in this process."""
+    signal.alarm(LIFE)
+    if bug is not None:
+        BUGS[bug].plant()
+    if point is not None:
+        arm(point, times)
+    sys.exit(main(["--config", config]))
+
+
+if __name__ == "__main__":
+    for group in ("brokers", "middlewares", "plugins"):
+        for entry in entry_points(group=f"chatserver.{group}"):
+            entry.load()
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            serve(**json.loads(line))
+        print(f"server {child}", flush=True)
+        _, status = os.waitpid(child, 0)
+        print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
