@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from aiohttp import ClientError as AiohttpError
 from aiohttp import ClientWebSocketResponse, WSMsgType
@@ -15,6 +17,12 @@ from chatserver.client.replies import Reply
 from chatserver.client.verdicts import Verdict, after_close
 from chatserver.client.wire import Frame, read_error, read_frame, read_return
 from chatserver.errors import ActionError, CloseCode
+
+log = logging.getLogger("chatserver.client.frames")
+"""Shows every frame at level DEBUG."""
+
+_SECRET: Final = frozenset({"hello", "welcome", "refresh"})
+"""Frames that carry tokens are shown by their names only."""
 
 Answer = Reply | ActionError | LostError
 """What becomes of a request."""
@@ -30,11 +38,13 @@ class Connection:
     """Read one WebSocket until it ends.
 
     Args:
+        number: Tells it from others in the log.
         socket: The WebSocket, open.
         on_event: Takes what answers no request.
     """
 
-    def __init__(self, socket: ClientWebSocketResponse, on_event: OnEvent) -> None:
+    def __init__(self, number: int, socket: ClientWebSocketResponse, on_event: OnEvent) -> None:
+        self._number = number
         self._socket = socket
         self._on_event = on_event
         self._ids = itertools.count(1)
@@ -89,9 +99,11 @@ class Connection:
         if self._over.is_set():
             raise LostError
         number = next(self._ids)
+        text = encode({"action": action, "id": number, **fields}).decode()
+        log.debug("#%d > %s", self._number, action if action in _SECRET else text)
         self._asked[number] = on_answer
         try:
-            await self._socket.send_str(encode({"action": action, "id": number, **fields}).decode())
+            await self._socket.send_str(text)
         except (AiohttpError, OSError):
             if self._asked.pop(number, None) is not None:
                 raise LostError from None
@@ -146,8 +158,8 @@ class Connection:
         try:
             frame = read_frame(raw)
         except DecodeError:
-            self._on_event(Frame(), raw)
-            return
+            frame = Frame()
+        log.debug("#%d < %s", self._number, frame.action if frame.action in _SECRET else raw)
         if frame.id is None:
             if frame.action == "reconnect":
                 self._return_at = asyncio.get_running_loop().time() + read_return(raw)

@@ -2,12 +2,13 @@
 
 import asyncio
 import itertools
+from contextlib import suppress
 from uuid import uuid4
 
 from msgspec.json import encode
 
 from chatserver.client.connection import Answer, Connection
-from chatserver.client.errors import retryable
+from chatserver.client.errors import LostError, retryable
 from chatserver.client.outbox import Letter, Outbox
 from chatserver.client.replies import Limits, Reply, Sent, SentReply
 from chatserver.errors import ActionError, ErrorCode
@@ -48,17 +49,16 @@ class Courier:
     async def serve(self, connection: Connection) -> None:
         """Send what may be sent, until the connection is lost or this is cancelled."""
         clock = asyncio.get_running_loop().time
-        while True:
-            self._stirred.clear()
-            letter = self._outbox.take(clock())
-            if letter is None:
-                try:
+        with suppress(LostError):
+            while True:
+                self._stirred.clear()
+                letter = self._outbox.take(clock())
+                if letter is not None:
+                    await self._send(connection, letter)
+                    continue
+                with suppress(TimeoutError):
                     async with asyncio.timeout_at(self._outbox.next_time(clock())):
                         await self._stirred.wait()
-                except TimeoutError:
-                    pass
-            else:
-                await self._send(connection, letter)
 
     def allow(self, limits: Limits) -> None:
         """Take the limits of the connection."""

@@ -1,6 +1,7 @@
 """Connect, greet, and connect again, as long as that makes sense."""
 
 import asyncio
+import itertools
 import logging
 import ssl as tls
 import time
@@ -91,6 +92,7 @@ class Life:
         self.connection: Connection | None = None
         self._options = options
         self._listener = listener
+        self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
         self._error: BaseException | None = None
         self._token: str | None = None
@@ -151,7 +153,7 @@ class Life:
             return after_close(TLS_HANDSHAKE, str(error))
         except (AiohttpError, OSError) as error:
             return Verdict(f"The server cannot be reached: {error}")
-        connection = Connection(socket, self._listener.event)
+        connection = Connection(next(self._numbers), socket, self._listener.event)
         attending = asyncio.create_task(self._attend(connection))
         try:
             verdict = await connection.run()

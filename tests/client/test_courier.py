@@ -16,12 +16,12 @@ from chatserver.client import (
     Sent,
     connect,
 )
-from tests.client.scripted import DEADLINE, WELCOME, Frame, Scripted, at_once, error
+from tests.client.scripted import WELCOME, Frame, Scripted, at_once, error
 
 
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[Scripted]:
-    async with Scripted() as server, asyncio.timeout(DEADLINE):
+    async with Scripted() as server:
         server.answers["message"] = sent
         yield server
 

@@ -24,7 +24,7 @@ from tests.client.scripted import DEADLINE, WELCOME, Frame, Scripted, at_once, e
 
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[Scripted]:
-    async with Scripted() as server, asyncio.timeout(DEADLINE):
+    async with Scripted() as server:
         yield server
 
 

@@ -1,6 +1,5 @@
 """Rooms over lost connections, lost events and slow readers."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -19,12 +18,12 @@ from chatserver.client import (
     RoomEvent,
     connect,
 )
-from tests.client.scripted import DEADLINE, Frame, Scripted, at_once, error, joined, message
+from tests.client.scripted import Frame, Scripted, at_once, error, joined, message
 
 
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[Scripted]:
-    async with Scripted() as server, asyncio.timeout(DEADLINE):
+    async with Scripted() as server:
         server.answers["join"] = lambda _: joined(offset=5, epoch="e")
         yield server
 
