@@ -112,19 +112,17 @@ class ChatClient:
         Raises:
             ActionError: ``bad_name``.
             ClientError: There will be no connection any more.
-            ValueError: We are in that room already.
+            ValueError: We are in that room already, or both `since` and `last` are given.
         """
+        if since is not None and last is not None:
+            raise ValueError("give either since or last, not both")
         self._conversation.check()
         name = clean_name(room, "room", "$.room")
         membership = self._conversation.join(name, since=since, last=last, catch_up=catch_up)
         return Room(membership, self)
 
     async def leave(self, room: str) -> None:
-        """Leave a room, which ends the iteration over it; one that is not joined is none to leave.
-
-        Raises:
-            ActionError: The server refuses it for now, such as ``rate_limited``.
-        """
+        """Leave a room, which ends the iteration over it; leaving any other does nothing."""
         await self._conversation.leave(clean_name(room, "room", "$.room"))
 
     async def history(

@@ -35,8 +35,9 @@ def connect(
     Args:
         url: Where the chat is, such as ``wss://chat.example/ws``.
         token: A token, or a function or coroutine function that gets one: for each connection, and
-            again before the one in use expires. If it raises `OSError`, `TimeoutError` or an error
-            of aiohttp, the client tries again later; anything else ends the client.
+            again before the one in use expires. It must not use the client. If it raises `OSError`,
+            `TimeoutError` or an error of aiohttp, the client tries again later; anything else ends
+            the client.
         username: The name to register, on each connection.
         guest: Keeps a guest's token; by default it is kept as long as the client lives.
         headers: More headers of the handshake, such as a cookie.

@@ -79,8 +79,7 @@ class Connection:
     def leave(self, verdict: Verdict) -> None:
         """End the connection for a reason of our own, which `run` returns."""
         self._left = verdict
-        if not self._over.is_set():
-            self._limit.reschedule(asyncio.get_running_loop().time())
+        self._end_at(asyncio.get_running_loop().time())
 
     async def over(self) -> None:
         """Wait for the end."""
@@ -163,7 +162,7 @@ class Connection:
         if frame.id is None:
             if frame.action == "reconnect":
                 self._return_at = asyncio.get_running_loop().time() + read_return(raw)
-                self._limit.reschedule(self._return_at)
+                self._end_at(self._return_at)
             else:
                 self._on_event(frame, raw)
             return
@@ -171,3 +170,7 @@ class Connection:
         if on_answer is None:
             return  # nobody waits for it any more
         on_answer(read_error(raw) if frame.action == "error" else Reply(frame.action or "", raw))
+
+    def _end_at(self, when: float) -> None:
+        if not self._over.is_set() and not self._limit.expired():
+            self._limit.reschedule(when)

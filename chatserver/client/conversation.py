@@ -6,14 +6,14 @@ from typing import Final
 
 from chatserver.client.connection import Connection
 from chatserver.client.courier import Courier
-from chatserver.client.errors import ClosedError, LostError
+from chatserver.client.errors import ClosedError, LostError, retry_after, retryable
 from chatserver.client.events import ChatEvent, Offline, Online, PlainText
 from chatserver.client.feed import Feed
 from chatserver.client.life import Life, Options
 from chatserver.client.membership import Membership
 from chatserver.client.replies import Welcome
 from chatserver.client.wire import Frame, read_event
-from chatserver.errors import CloseCode
+from chatserver.errors import ActionError, CloseCode
 from chatserver.positions import Position
 
 JOINS: Final = 8
@@ -95,9 +95,9 @@ class Conversation:
         await asyncio.wait({task})
         membership.end(ClosedError(CloseCode.OK, "left"), quietly=True)
         connection = self.life.connection
-        if connection is not None:
-            with suppress(LostError):  # who is not connected is in no room
-                await connection.request("leave", {"room": room})
+        with suppress(LostError):  # who is not connected is in no room
+            while connection is not None and not await self._has_left(connection, room):
+                pass
         self.courier.open(room)
 
     async def connected(self) -> Connection:
@@ -111,7 +111,7 @@ class Conversation:
     def online(self, welcome: Welcome) -> None:
         """Take who we are; somebody else's `cid`s are worth nothing."""
         if self.user not in (None, welcome.user):
-            self.courier.fail(LostError("Who we are has changed; it may be stored"), tried=True)
+            self.courier.fail(LostError("Who we are has changed; it may be stored"), sent=True)
         self.user = welcome.user
         self.courier.allow(welcome.limits)
         self._tell(Online(user=welcome.user, username=welcome.username))
@@ -140,6 +140,16 @@ class Conversation:
         else:
             self._tell(PlainText(raw))
 
+    async def _has_left(self, connection: Connection, room: str) -> bool:
+        try:
+            await connection.request("leave", {"room": room})
+        except ActionError as error:
+            if not retryable(error):
+                raise
+            await asyncio.sleep(retry_after(error))
+            return False
+        return True
+
     def _tell(self, event: ChatEvent) -> None:
         if len(self.feed) >= self._max_queue:
             self.feed.drop()
@@ -156,7 +166,7 @@ class Conversation:
         try:
             await membership.run()
         except Exception as error:
-            del self._rooms[room]
+            self._rooms.pop(room, None)
             membership.end(error)
             self.courier.fail(error, room=room)
             self.courier.open(room)

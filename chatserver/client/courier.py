@@ -78,10 +78,10 @@ class Courier:
         self._outbox.open(room)
         self._stirred.set()
 
-    def fail(self, error: Exception, *, room: str | None = None, tried: bool = False) -> None:
+    def fail(self, error: Exception, *, room: str | None = None, sent: bool = False) -> None:
         """Give messages up with an error: all, those of a room, or those sent before."""
         for letter in self._outbox.letters(room):
-            if letter.tried or not tried:
+            if letter.sent is not None or not sent:
                 self._settle(letter, error)
 
     async def _send(self, connection: Connection, letter: Letter) -> None:

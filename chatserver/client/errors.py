@@ -52,13 +52,13 @@ class ClosedError(ClientError):
         reason: What the server said, or why.
     """
 
-    def __init__(self, code: int, reason: str = "") -> None:
+    def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
         self.code = code
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"The conversation is over: {self.reason or 'closed'} ({self.code})"
+        return f"The conversation is over: {self.reason} ({self.code})"
 
 
 class LostError(ClientError):

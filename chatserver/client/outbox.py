@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from chatserver.client.errors import OutboxFullError, retry_after
+from chatserver.client.pace import Pace
 from chatserver.errors import ActionError, ErrorCode
 
 NEVER: Final = float("inf")
@@ -26,7 +27,7 @@ class Letter(Struct, order=True, eq=True):
         cid: What makes it safe to be sent again.
         text: What it says.
         reply_to: The offset of the message it answers, if any.
-        tried: Whether it has been sent before.
+        sent: When it was sent last, by the clock of whoever sends; None before that.
     """
 
     number: int
@@ -34,7 +35,7 @@ class Letter(Struct, order=True, eq=True):
     cid: str
     text: str
     reply_to: int | None = None
-    tried: bool = False
+    sent: float | None = None
 
 
 class _Line:
@@ -70,8 +71,12 @@ class Outbox:
         self._size = 0
         self._flying = 0
         self._most = WINDOW
-        self._window = WINDOW
         self._held_until = 0.0
+        self._pace = Pace()
+
+    @property
+    def _free_at(self) -> float:
+        return max(self._held_until, self._pace.next_time)
 
     def __len__(self) -> int:
         return self._size
@@ -89,7 +94,7 @@ class Outbox:
 
     def take(self, now: float) -> Letter | None:
         """Return the message to send now, which is in flight from here on, or None."""
-        if now < self._held_until or self._flying >= self._window:
+        if now < self._free_at or self._flying >= self._most:
             return None
         ready = [
             line
@@ -100,7 +105,8 @@ class Outbox:
             return None
         line = min(ready, key=lambda each: each.waiting[0])
         letter = line.waiting.popleft()
-        letter.tried = True
+        letter.sent = now
+        self._pace.sent(now)
         line.flying.append(letter)
         self._flying += 1
         return letter
@@ -108,7 +114,7 @@ class Outbox:
     def next_time(self, now: float) -> float | None:
         """Return when a wait ends that keeps messages back; None where none does."""
         ends = [line.held_until for line in self._lines.values() if line.waiting]
-        ends = [max(end, self._held_until) for end in ends]
+        ends = [max(end, self._free_at) for end in ends]
         return min((end for end in ends if now < end < NEVER), default=None)
 
     def settle(self, letter: Letter) -> None:
@@ -119,7 +125,6 @@ class Outbox:
         if letter in line.flying:
             line.flying.remove(letter)
             self._flying -= 1
-            self._window = min(self._window + 1, self._most)
         elif letter in line.waiting:
             line.waiting.remove(letter)
         else:
@@ -130,23 +135,22 @@ class Outbox:
     def refuse(self, letter: Letter, error: ActionError, now: float) -> None:
         """Put a message back that was refused for now, and keep to the wait that the error names.
 
-        `rate_limited` holds all rooms up, and shrinks what is in flight to one until messages are
-        acknowledged again; `draining` holds them up until the connection is lost.
+        `rate_limited` holds all rooms up and sets the pace of what follows; `draining` holds them
+        up until the connection is lost.
         """
         line = self._lines.get(letter.room)
-        if line is None or letter not in line.flying:
+        if line is None or letter not in line.flying or letter.sent is None:
             return
         line.flying.remove(letter)
         self._flying -= 1
         insort(line.waiting, letter)
-        until = now + retry_after(error)
+        wait = retry_after(error)
         if error.code == ErrorCode.DRAINING:
             self._held_until = NEVER
         elif error.code == ErrorCode.RATE_LIMITED:
-            self._held_until = max(self._held_until, until)
-            self._window = 1
+            self._pace.refused(letter.sent, wait, now)
         else:
-            line.held_until = max(line.held_until, until)
+            line.held_until = max(line.held_until, now + wait)
 
     def lose(self) -> None:
         """Put all messages in flight back: their connection is lost."""
@@ -154,13 +158,11 @@ class Outbox:
             line.waiting = deque(sorted((*line.flying, *line.waiting)))
             line.flying.clear()
         self._flying = 0
-        if self._held_until == NEVER:
-            self._held_until = 0.0
+        self._held_until = 0.0
 
     def allow(self, in_flight: int) -> None:
         """Take the number of messages that the server allows in flight."""
         self._most = max(1, in_flight)
-        self._window = min(self._window, self._most)
 
     def shut(self, room: str) -> None:
         """Keep a room's messages back: it is not joined."""

@@ -48,6 +48,7 @@ class Verdict(Struct, frozen=True):
 
 def after_close(code: int, reason: str) -> Verdict:
     """Judge a close code by its range, so that unknown ones make no difference."""
+    reason = reason or f"The connection was closed ({code})"
     if code in _FAULTS or 3500 <= code <= 3999 or 4500 <= code <= 4999:
         return Verdict(reason, code, ClosedError(code, reason))
     pause = PAUSE if code == CloseCode.TOO_MANY_REQUESTS else 0.0

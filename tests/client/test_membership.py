@@ -1,6 +1,6 @@
 """Rooms over lost connections, lost events and slow readers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -67,6 +67,19 @@ async def test_leaving_ends_the_iteration(server: Scripted) -> None:
         async with chat.join("lobby"):
             pass
         await chat.leave("somewhere else")
+        with pytest.raises(ValueError, match="either since or last"):
+            chat.join("lobby", since=Position("e", 1), last=2)
+
+
+async def test_leaving_is_tried_again_until_it_is_done(server: Scripted) -> None:
+    answers: Iterator[Frame] = iter(
+        [error("rate_limited", retry_after=0.01), {"action": "left", "room": "lobby"}]
+    )
+    server.answers["leave"] = lambda _: next(answers)
+    async with connect(server.url) as chat:
+        async with chat.join("lobby"):
+            pass
+        assert next(answers, None) is None
 
 
 async def test_a_lost_connection_is_recovered_from(server: Scripted) -> None:

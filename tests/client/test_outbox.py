@@ -78,7 +78,7 @@ def test_a_lost_connection_sends_again_in_order_before_what_came_later() -> None
     take(box)
     box.lose()
     box.add(third)
-    assert (first.tried, second.tried, third.tried) == (True, True, False)
+    assert (first.sent, second.sent, third.sent) == (0, 0, None)
     assert take(box) == [1, 2, 3]
 
 
@@ -120,7 +120,7 @@ class TestRefusals:
         box.refuse(third, UNAVAILABLE, 5)
         assert take(box, 7) == [1, 3]
 
-    def test_a_rate_limit_holds_all_rooms_and_starts_slowly(self) -> None:
+    def test_a_rate_limit_holds_all_rooms_and_sets_the_pace(self) -> None:
         given = letters(6)
         box = outbox(*given, *letters(1, "other", 7))
         take(box)
@@ -131,7 +131,9 @@ class TestRefusals:
         assert box.next_time(2.9) == 3
         assert take(box, 3) == [1]
         box.settle(given[0])
-        assert take(box, 3) == [2, 3]
+        assert take(box, 6.7) == []
+        assert box.next_time(6.7) == 6.75
+        assert take(box, 6.75) == [2]
 
     def test_a_draining_server_is_left_alone_until_it_is_gone(self) -> None:
         given = letters(1)

@@ -4,11 +4,12 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from chatserver.client import Offline, Recovered
+from chatserver.client import Offline, Online, Recovered, connect
 from tests.e2e.callers import configure
 from tests.e2e.flaky import FAULTS, FlakyLine, storm
 from tests.e2e.process import ServerProcess
@@ -103,3 +104,19 @@ async def test_a_storm(server: ServerProcess, seed: int) -> None:
         for view in views[:-1]:
             assert len(view.seen) == 600
             assert {type(told) for told in view.told} == {Recovered}
+
+
+async def test_more_than_the_rate_limit_allows(tmp_path: Path) -> None:
+    """The limits that are shipped cost a hasty writer time, and nothing else."""
+    with ServerProcess(configure(tmp_path, broker="embedded")) as server:
+        async with (
+            asyncio.timeout(WITHIN),
+            connect(server.ws, username="ann") as chat,
+            chat.join("lobby") as room,
+        ):
+            sent = await asyncio.gather(*(room.publish(str(number)) for number in range(160)))
+            assert {each.position.offset for each in sent if each.position} == set(range(1, 161))
+            online = await anext(chat)
+            assert isinstance(online, Online)
+            await chat.close()
+            assert [event async for event in chat] == [], "the connection held"
