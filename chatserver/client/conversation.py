@@ -1,6 +1,8 @@
 """Hold what outlives single connections: who we are, the joined rooms, and what is to be sent."""
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -11,13 +13,14 @@ from chatserver.client.events import ChatEvent, Offline, Online, PlainText
 from chatserver.client.feed import Feed
 from chatserver.client.life import Life, Options
 from chatserver.client.membership import Membership
-from chatserver.client.replies import Welcome
+from chatserver.client.pace import Pace
+from chatserver.client.replies import Reply, Welcome
 from chatserver.client.wire import Frame, read_event
-from chatserver.errors import ActionError, CloseCode
+from chatserver.errors import ActionError, CloseCode, ErrorCode
 from chatserver.positions import Position
 
-JOINS: Final = 8
-"""Rooms that are joined at the same time, so that many of them do not exceed rate limits."""
+TOGETHER: Final = 8
+"""Requests of the client's own that may wait for their replies."""
 
 
 class Conversation:
@@ -34,7 +37,6 @@ class Conversation:
         courier: The messages on their way.
         feed: What is of no joined room; the oldest are dropped beyond `max_queue`.
         user: Our user id; None before the first connection.
-        gate: What joins have to pass.
     """
 
     def __init__(
@@ -44,7 +46,8 @@ class Conversation:
         self.courier = Courier(max_outbox)
         self.feed: Feed[ChatEvent] = Feed()
         self.user: str | None = None
-        self.gate = asyncio.Semaphore(JOINS)
+        self._gate = asyncio.Semaphore(TOGETHER)
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._max_queue = max_queue
         self._rooms: dict[str, tuple[Membership, asyncio.Task[None]]] = {}
         self._living: asyncio.Task[None] | None = None
@@ -100,6 +103,29 @@ class Conversation:
                 pass
         self.courier.open(room)
 
+    async def request(
+        self,
+        connection: Connection,
+        action: str,
+        fields: Mapping[str, object],
+        at_once: Callable[[Reply], None] | None = None,
+    ) -> Reply:
+        """Send a request of the client's own, as `Connection.request` does, not too fast.
+
+        Who is in many rooms would be refused otherwise when joining them again.
+        """
+        clock, pace = asyncio.get_running_loop().time, self._paces[action]
+        async with self._gate:
+            start = max(clock(), pace.next_time)
+            pace.sent(start)
+            await asyncio.sleep(start - clock())
+            try:
+                return await connection.request(action, fields, at_once)
+            except ActionError as error:
+                if error.code == ErrorCode.RATE_LIMITED:
+                    pace.refused(start, retry_after(error), clock())
+                raise
+
     async def connected(self) -> Connection:
         """Wait for a connection that is greeted."""
         return await self.life.connected()
@@ -142,7 +168,7 @@ class Conversation:
 
     async def _has_left(self, connection: Connection, room: str) -> bool:
         try:
-            await connection.request("leave", {"room": room})
+            await self.request(connection, "leave", {"room": room})
         except ActionError as error:
             if not retryable(error):
                 raise

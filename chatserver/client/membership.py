@@ -1,6 +1,7 @@
 """Be in a room over as many connections as it takes, and follow its stream."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from chatserver.client.connection import Connection
@@ -23,10 +24,17 @@ Entry = tuple[RoomEvent, Position | None]
 class Host(Protocol):
     """What a membership needs of the client."""
 
-    gate: asyncio.Semaphore
-
     async def connected(self) -> Connection:
         """Wait for a connection that is greeted."""
+
+    async def request(
+        self,
+        connection: Connection,
+        action: str,
+        fields: Mapping[str, object],
+        at_once: Callable[[Reply], None] | None = None,
+    ) -> Reply:
+        """Send a request as `Connection.request` does, not too fast."""
 
     def entered(self, room: str) -> None:
         """Hear that the room is joined on the present connection."""
@@ -156,8 +164,7 @@ class Membership:
         def joined(reply: Reply) -> None:
             self._joined(connection, reply.to(JoinReply), resume=resume)
 
-        async with self._host.gate:
-            await connection.request("join", fields, joined)
+        await self._host.request(connection, "join", fields, joined)
 
     def _joined(self, connection: Connection, reply: JoinReply, *, resume: bool) -> None:
         again = self._inside is connection
@@ -195,7 +202,7 @@ class Membership:
             return
         limit = max(1, min(PAGE, self._most // 2))
         fields = {"room": self.room, "since": position.offset, "limit": limit}
-        page = (await connection.request("history", fields)).to(HistoryReply)
+        page = (await self._host.request(connection, "history", fields)).to(HistoryReply)
         gap = self._stream.read(page)
         if gap is not None:
             self.feed.put((gap, self._stream.position))

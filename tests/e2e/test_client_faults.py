@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from chatserver.client import Offline, Online, Recovered, connect
+from chatserver.client import Backoff, Offline, Online, Recovered, connect
 from tests.e2e.callers import configure
 from tests.e2e.flaky import FAULTS, FlakyLine, storm
 from tests.e2e.process import ServerProcess
@@ -120,3 +120,20 @@ async def test_more_than_the_rate_limit_allows(tmp_path: Path) -> None:
             assert isinstance(online, Online)
             await chat.close()
             assert [event async for event in chat] == [], "the connection held"
+
+
+async def test_more_rooms_than_can_be_joined_at_once(tmp_path: Path) -> None:
+    """They are joined again at the pace that the limits allow."""
+    with ServerProcess(configure(tmp_path, broker="embedded")) as server:
+        async with (
+            asyncio.timeout(WITHIN),
+            FlakyLine(server.port) as line,
+            connect(line.url, username="ann", backoff=Backoff(0.1, 0.2)) as chat,
+        ):
+            rooms = [chat.join(f"room {number}") for number in range(70)]
+            await asyncio.gather(*(room.publish("first") for room in rooms))
+            line.reset()
+            await asyncio.gather(*(room.publish("second") for room in rooms))
+            await chat.close()
+            told = [event async for event in chat if not isinstance(event, Online)]
+            assert [event.code for event in told if isinstance(event, Offline)] == [1006]
