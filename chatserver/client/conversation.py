@@ -14,7 +14,7 @@ from chatserver.client.feed import Feed
 from chatserver.client.life import Life, Options
 from chatserver.client.membership import Membership
 from chatserver.client.pace import Pace
-from chatserver.client.replies import Reply, Welcome
+from chatserver.client.replies import Reply, Sent, Welcome
 from chatserver.client.wire import Frame, read_event
 from chatserver.errors import ActionError, CloseCode, ErrorCode
 from chatserver.positions import Position
@@ -43,7 +43,7 @@ class Conversation:
         self, options: Options, username: str | None, max_queue: int, max_outbox: int
     ) -> None:
         self.life = Life(options, username, self)
-        self.courier = Courier(max_outbox)
+        self.courier = Courier(max_outbox, self._sent)
         self.feed: Feed[ChatEvent] = Feed()
         self.user: str | None = None
         self._gate = asyncio.Semaphore(TOGETHER)
@@ -116,9 +116,13 @@ class Conversation:
         """
         clock, pace = asyncio.get_running_loop().time, self._paces[action]
         async with self._gate:
-            start = max(clock(), pace.next_time)
+            while True:
+                # Others may be refused meanwhile, and what they were told counts for all.
+                start = clock()
+                if start >= pace.next_time:
+                    break
+                await asyncio.sleep(pace.next_time - start)
             pace.sent(start)
-            await asyncio.sleep(start - clock())
             try:
                 return await connection.request(action, fields, at_once)
             except ActionError as error:
@@ -175,6 +179,10 @@ class Conversation:
             await asyncio.sleep(retry_after(error))
             return False
         return True
+
+    def _sent(self, sent: Sent) -> None:
+        if sent.position is not None and sent.room in self._rooms:
+            self._rooms[sent.room][0].name(sent.position.epoch)
 
     def _tell(self, event: ChatEvent) -> None:
         if len(self.feed) >= self._max_queue:

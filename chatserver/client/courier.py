@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from contextlib import suppress
 from uuid import uuid4
 
@@ -19,9 +20,11 @@ class Courier:
 
     Args:
         capacity: Messages that may wait for their acknowledgement.
+        on_sent: Hears of each acknowledgement before anything that comes after it.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, on_sent: Callable[[Sent], None]) -> None:
+        self._on_sent = on_sent
         self._outbox = Outbox(capacity)
         self._numbers = itertools.count(1)
         self._outcomes: dict[int, asyncio.Future[Sent]] = {}
@@ -96,7 +99,9 @@ class Courier:
 
         def answered(answer: Answer) -> None:
             if isinstance(answer, Reply):
-                self._settle(letter, answer.to(SentReply).sent())
+                sent = answer.to(SentReply).sent()
+                self._on_sent(sent)
+                self._settle(letter, sent)
             elif isinstance(answer, ActionError) and retryable(answer):
                 self._outbox.refuse(letter, answer, asyncio.get_running_loop().time())
             elif isinstance(answer, ActionError):

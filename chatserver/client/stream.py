@@ -32,11 +32,16 @@ class Stream:
         """Whether nothing was said in the room yet, so that its history has no name."""
         return self.position is not None and not self.position.epoch
 
+    def name(self, epoch: str) -> None:
+        """Take the name of a nameless stream from elsewhere, such as an acknowledgement."""
+        if self.nameless:
+            self.position = Position(epoch, 0)
+
     def take(self, offset: int | None) -> Step:
         """Go on to an event that came live.
 
-        The first one of a nameless stream is `ASTRAY`: only a join tells the name, without which
-        nothing can be recovered later.
+        The first one of a nameless stream is `ASTRAY`: a join tells the name, without which nothing
+        can be recovered later.
         """
         seen = self.position
         if offset is None or seen is None:

@@ -153,6 +153,25 @@ async def test_the_first_message_of_a_room_names_its_history(server: Scripted) -
         assert room.position == Position("e", 1)
 
 
+async def test_our_own_first_message_names_its_history_as_well(server: Scripted) -> None:
+    server.answers["join"] = lambda _: joined(offset=0, epoch="")
+    server.answers["message"] = lambda frame: {
+        "action": "sent",
+        "room": "lobby",
+        "cid": frame["cid"],
+        "timestamp": "now",
+        "offset": 1,
+        "epoch": "e",
+    }
+    async with connect(server.url) as chat, chat.join("lobby") as room:
+        await anext(room)
+        await room.publish("first")
+        await server.say(**message(1))
+        assert offsets([await anext(room)]) == [1]
+        assert room.position == Position("e", 1)
+        assert [frame["action"] for frame in server.asked].count("join") == 1
+
+
 async def test_an_event_of_a_plugin_is_followed_like_a_message(server: Scripted) -> None:
     async with connect(server.url) as chat, chat.join("lobby") as room:
         await anext(room)

@@ -50,6 +50,16 @@ class TestLive:
         assert stream.position == Position("e", 1)
         assert stream.take(2) is Step.NEXT
 
+    def test_an_acknowledgement_names_a_nameless_stream_and_no_other(self) -> None:
+        stream = Stream("lobby", Position("", 0))
+        stream.name("e")
+        stream.name("other")
+        assert stream.take(1) is Step.NEXT
+        assert stream.position == Position("e", 1)
+        stream = Stream("lobby")
+        stream.name("e")
+        assert stream.position is None
+
 
 class TestResume:
     def test_recovered(self) -> None:
