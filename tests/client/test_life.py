@@ -119,6 +119,17 @@ async def test_it_comes_back_when_it_was_told_to(server: Scripted) -> None:
         await server.handshakes(3)
 
 
+async def test_a_connection_that_held_starts_the_waits_anew(server: Scripted) -> None:
+    steady = Backoff(0.01, 1000, steady=0, random=lambda: 1.0)
+    async with connect(server.url, backoff=steady) as chat:
+        for _ in range(4):
+            assert isinstance(await anext(chat), Online)
+            await server.close(3001)
+            offline = await anext(chat)
+            assert isinstance(offline, Offline)
+            assert offline.wait == 0.01
+
+
 async def test_a_server_that_answers_no_ping_is_left(server: Scripted) -> None:
     server.pongs = False
     async with connect(server.url, backoff=at_once(), ping_interval=0.1):
