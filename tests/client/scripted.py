@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self
 
@@ -47,6 +48,9 @@ def message(offset: int | None = None, **more: object) -> Frame:
 class Scripted:
     """Serve one client at a time.
 
+    Args:
+        tls: A context to serve TLS with.
+
     Attributes:
         answers: What requests are answered by action; unknown ones with ``unknown_action``.
         refusal: The HTTP answer to the next handshakes instead of the upgrade: status and headers.
@@ -55,7 +59,8 @@ class Scripted:
         pongs: Whether pings are answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: SSLContext | None = None) -> None:
+        self._tls = tls
         self.answers: dict[str, Answer] = {
             "hello": lambda _: dict(WELCOME),
             "join": lambda _: joined(),
@@ -77,9 +82,9 @@ class Scripted:
         app.router.add_get("/ws", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls).start()
         host, port = self._runner.addresses[0][:2]
-        self.url = f"ws://{host}:{port}/ws"
+        self.url = f"{'wss' if self._tls else 'ws'}://{host}:{port}/ws"
         return self
 
     async def __aexit__(

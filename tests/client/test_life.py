@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import trustme
 
 from chatserver.client import (
     ActionError,
@@ -290,12 +291,56 @@ class TestGuests:
             assert keeper.load() == "guest:1.mac"
 
 
-async def test_an_untrusted_certificate_is_an_error() -> None:
-    trustme = pytest.importorskip("trustme")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("localhost").configure_cert(context)
-    async with await asyncio.start_server(lambda *_: None, "localhost", 0, ssl=context) as server:
-        port = server.sockets[0].getsockname()[1]
-        with pytest.raises(ClosedError, match="certificate"):
-            async with asyncio.timeout(DEADLINE), connect(f"wss://localhost:{port}/ws"):
+class TestTls:
+    @pytest.fixture
+    def authority(self) -> trustme.CA:
+        return trustme.CA()
+
+    @pytest_asyncio.fixture
+    async def secured(self, authority: trustme.CA) -> AsyncIterator[Scripted]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        async with Scripted(context) as server:
+            yield server
+
+    async def test_an_untrusted_certificate_is_an_error(self, secured: Scripted) -> None:
+        with pytest.raises(ClosedError, match="certificate") as closed:
+            async with connect(secured.url):
                 pass
+        assert closed.value.code == 1015
+
+    async def test_a_context_says_whom_to_trust(
+        self, secured: Scripted, authority: trustme.CA
+    ) -> None:
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        async with connect(secured.url, ssl=context) as chat:
+            assert chat.user == "guest:1"
+
+    async def test_anybody_can_be_trusted(self, secured: Scripted) -> None:
+        async with connect(secured.url, ssl=False) as chat:
+            assert chat.user == "guest:1"
+
+
+async def test_a_proxy_is_asked_instead() -> None:
+    asked: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not asked.done():
+            asked.set_result(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        chat = connect("ws://chat.example/ws", proxy=f"http://127.0.0.1:{port}")
+        entering = asyncio.create_task(chat.__aenter__())
+        async with asyncio.timeout(DEADLINE):
+            assert b"chat.example" in await asked
+        entering.cancel()
+        await asyncio.wait({entering})
+
+
+async def test_headers_of_the_caller_go_along(server: Scripted) -> None:
+    async with connect(server.url, headers={"Cookie": "session=7"}):
+        assert server.headers[0]["Cookie"] == "session=7"
+        assert server.headers[0]["Sec-WebSocket-Protocol"] == "chatserver.v1"
