@@ -48,7 +48,7 @@ async def follow(url: str, name: str) -> None:
     """Stay in a room until the server ends the conversation."""
     async with connect(url, username="resilient") as chat, asyncio.TaskGroup() as group:
         group.create_task(show_connection(chat))
-        group.create_task(show_room(chat.join(name)))
+        group.create_task(show_room(chat.join(name, last=10)))
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from chatserver.client import ChatClient, Gap, GapReason, Room, Sent, connect
 from chatserver.client.backoff import Backoff
 from chatserver.client.verdicts import after_close, after_refusal
 from chatserver.testing import ChatServer
-from tests.docs.pages import code, first_word, page
+from tests.docs.pages import ROOT, code, first_word, page
 from tests.docs.test_vocabulary import documented, members
 from tests.e2e.programs import Program
 
@@ -104,3 +104,13 @@ def test_codes_and_statuses() -> None:
         assert (told(again, number), told(stop, number)) == (goes_on, not goes_on), number
     for status in range(400, 600):
         assert told(busy, status) is (after_refusal(status, None, 0).error is None), status
+
+
+def test_the_loggers() -> None:
+    sources = (ROOT / "chatserver" / "client").glob("*.py")
+    used = {
+        name
+        for source in sources
+        for name in re.findall(r'logging\.getLogger\("(\S+)"\)', source.read_text())
+    }
+    assert used == {each for each in code(DOCS.section("Seeing what happens")) if "." in each}

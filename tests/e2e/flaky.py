@@ -148,6 +148,7 @@ class FlakyLine:
         if self.dead:
             near[1].transport.abort()
             return
+        await self.weather()
         try:
             far = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:

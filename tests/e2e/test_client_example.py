@@ -29,12 +29,15 @@ async def test_it_comes_back_and_reads_what_it_missed(tmp_path: Path) -> None:
     config = configure(tmp_path, server={"data_dir": "data"}, broker="embedded")
     env = {"CHATSERVER_SERVER__DATA_DIR": None}
     async with FlakyLine(0) as line, Program([sys.executable, EXAMPLE, line.url]) as resilient:
+        # Whoever calls while there is no server waits, so that no back-off grows meanwhile.
+        line.stall()
         async with ServerProcess(config, env=env) as server:
             line.port = server.port
+            line.heal()
             await expect(resilient, "^Connected$")
             await asyncio.to_thread(say, server, "before")
             await expect(resilient, r"^Received: \[lobby\] alice: before$")
-            line.dead = True
+            line.stall()
             server.signal(signal.SIGKILL)
             await server.ended()
             await expect(
