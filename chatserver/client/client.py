@@ -149,14 +149,14 @@ class ChatClient:
         text: str,
         *,
         room: str | None = None,
-        before: int | str | None = None,
+        before: int | None = None,
         limit: int = 20,
     ) -> Found:
         """Search what was said.
 
         Args:
             text: Words to find.
-            room: Where; None for every room we may read.
+            room: Where; None for every room we are in.
             before: `Found.next` of the page before.
             limit: Results at most.
 

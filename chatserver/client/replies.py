@@ -113,7 +113,7 @@ class SearchReply(Struct, frozen=True):
 
     results: list[Raw]
     more: bool = False
-    next: int | str | None = None
+    next: int | None = None
 
     def found(self) -> "Found":
         """Return it as callers get it."""
@@ -179,4 +179,4 @@ class Found(Struct, frozen=True):
 
     results: list[Publication]
     more: bool
-    next: int | str | None
+    next: int | None

@@ -356,20 +356,3 @@ async def test_who_does_not_read_the_chat_keeps_its_newest_events(server: Script
         await chat.request("leave")  # the reader has taken all of it by now
         events = [await anext(chat) for _ in range(2)]
         assert [event.offset for event in events if isinstance(event, Message)] == [3, 4]
-
-
-async def test_a_search_is_read_by_pages(server: Scripted) -> None:
-    def search(frame: Frame) -> Frame:
-        assert (frame["text"], frame["room"], frame["limit"]) == ("lunch", "lobby", 1)
-        if frame.get("before") == 17:
-            return {"action": "search", "results": [message(3)], "more": False}
-        return {"action": "search", "results": [message(9)], "more": True, "next": 17}
-
-    server.answers["search"] = search
-    async with connect(server.url) as chat:
-        page = await chat.search("lunch", room="lobby", limit=1)
-        assert [event.offset for event in page.results] == [9]
-        assert page.more
-        page = await chat.search("lunch", room="lobby", limit=1, before=page.next)
-        assert [event.offset for event in page.results] == [3]
-        assert (page.more, page.next) == (False, None)

@@ -6,6 +6,8 @@ import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from chatserver.client import Backoff, Gap, GapReason, Message, Recovered, connect
 from tests.e2e.callers import configure
 from tests.e2e.flaky import FlakyLine
@@ -13,9 +15,12 @@ from tests.e2e.process import ServerProcess
 from tests.e2e.streams import guarded
 from tests.e2e.views import ROOM, View, judge, read_all
 
-LIVES = 4
+LIVES = 3
 WRITERS = ("ann", "bob")
-WITHIN = 50
+WITHIN = 100
+
+pytestmark = pytest.mark.timeout(WITHIN + 20)
+"""Four servers are started one after another, which takes its time on a busy machine."""
 
 
 async def test_what_clients_see_stays_true_when_the_server_is_killed(tmp_path: Path) -> None:
