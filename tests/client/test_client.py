@@ -1,0 +1,59 @@
+"""The client's face, against the real server."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from chatserver.client import ActionError, ChatClient, Message, Publication, connect
+from chatserver.testing import ChatServer
+
+
+@pytest_asyncio.fixture
+async def alice(tmp_path: Path) -> AsyncIterator[ChatClient]:
+    """Alice, in a lobby in which she has said five things."""
+    config = {"broker": "embedded", "server": {"data_dir": str(tmp_path)}}
+    async with (
+        ChatServer(config) as server,
+        connect(f"{server.url}/ws", username="alice") as chat,
+        chat.join("lobby"),
+    ):
+        for number in range(5):
+            await chat.publish("lobby", f"lunch {number}")
+        yield chat
+
+
+def texts(events: list[Publication]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Message)]
+
+
+async def test_history_is_read_both_ways(alice: ChatClient) -> None:
+    page = await alice.history("lobby", limit=2)
+    assert (texts(page.events), page.more) == (["lunch 3", "lunch 4"], True)
+    assert (page.oldest, page.position.offset) == (1, 5)
+    page = await alice.history("lobby", before=4, limit=10)
+    assert (texts(page.events), page.more) == (["lunch 0", "lunch 1", "lunch 2"], False)
+    page = await alice.history("lobby", since=4)
+    assert texts(page.events) == ["lunch 4"]
+
+
+async def test_a_search_is_read_by_pages(alice: ChatClient) -> None:
+    page = await alice.search("lunch", room="lobby", limit=3)
+    assert (texts(page.results), page.more) == (["lunch 4", "lunch 3", "lunch 2"], True)
+    page = await alice.search("lunch", room="lobby", limit=3, before=page.next)
+    assert (texts(page.results), page.more) == (["lunch 1", "lunch 0"], False)
+    assert texts((await alice.search("lunch 3")).results) == ["lunch 3"]
+
+
+async def test_a_name_can_be_changed(alice: ChatClient) -> None:
+    assert await alice.register(" alicia ") == "alicia"
+    with pytest.raises(ActionError) as refused:
+        await alice.register("a\u200bb")
+    assert refused.value.code == "bad_name"
+
+
+async def test_anything_else_can_be_asked(alice: ChatClient) -> None:
+    reply = await alice.request("members", room="lobby")
+    assert reply.action == "members"
+    assert reply.fields["members"] == [{"username": "alice", "sender": alice.user}]
