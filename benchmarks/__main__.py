@@ -16,10 +16,10 @@ from pathlib import Path
 from benchmarks.client import Client, LoadError, Publisher
 from benchmarks.crowd import Crowd
 from benchmarks.inserts import NAME as BARE
-from benchmarks.inserts import run_inserts
+from benchmarks.inserts import ROWS, run_inserts
 from benchmarks.load import Figures, run_idle, run_traffic
 from benchmarks.machine import Cores, claim_cores
-from benchmarks.process import BASE, DURABLE, RESULTS, SERVERS, Process, Server, StartError
+from benchmarks.process import BASE, DURABLE, OURS, RESULTS, SERVERS, Process, Server, StartError
 from benchmarks.report import Results
 from benchmarks.scenarios import LOADS, Acknowledged, Idle, Load, Storm, Traffic
 from benchmarks.storm import run_storm
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = Results(options.seconds)
     for load in loads:
         for turn in range(options.repeat):
-            for name, run in _runs(load, cores, options.seconds):
+            for name, run in _runs(load, cores, options.seconds, results):
                 if name in names:
                     _progress(f"{load.name}: {name}, run {turn + 1} of {options.repeat}")
                     try:
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if results.failed or any(map(results.missed, loads)) else 0
 
 
-def _runs(load: Load, cores: Cores, seconds: float) -> Iterator[tuple[str, Run]]:
+def _runs(load: Load, cores: Cores, seconds: float, results: Results) -> Iterator[tuple[str, Run]]:
     servers: tuple[Server, ...] = SERVERS
     if isinstance(load, Acknowledged | Storm):
         servers = (DURABLE,)
@@ -65,8 +65,8 @@ def _runs(load: Load, cores: Cores, seconds: float) -> Iterator[tuple[str, Run]]
         servers = (DURABLE, BASE)
     for server in servers:
         yield server.name, partial(_run, server, load, cores, seconds)
-    if isinstance(load, Acknowledged):
-        yield BARE, partial(run_inserts, cores, load, seconds)
+    if isinstance(load, Acknowledged) and (ours := results.last(load, OURS.name)) is not None:
+        yield BARE, partial(run_inserts, cores, load, seconds, round(ours[ROWS]))
 
 
 def _run(server: Server, load: Load, cores: Cores, seconds: float) -> Figures:
@@ -78,7 +78,12 @@ def _run(server: Server, load: Load, cores: Cores, seconds: float) -> Figures:
             with Crowd(process, kind) as crowd:
                 if isinstance(load, Idle):
                     return run_idle(crowd, load)
-                return run_traffic(crowd, load, seconds)
+                figures = run_traffic(crowd, load, seconds)
+            if isinstance(load, Acknowledged):
+                figures[ROWS] = process.metric("chatserver_stored_total") / process.metric(
+                    "chatserver_store_commit_seconds_count"
+                )
+            return figures
         except (LoadError, OSError, ValueError) as error:
             raise LoadError(f"{error}\n{process.last_words()}".strip()) from error
 

@@ -23,6 +23,7 @@ from chatserver.envelope import encode_event
 from chatserver.store.schema import new_epoch, open_file
 
 NAME = "bare-inserts"
+ROWS = "rows_per_commit"
 
 INSERT = """INSERT INTO publication
     (room, offset, user, cid, digest, timestamp, target, kind, body)
@@ -32,14 +33,20 @@ STAMP = "2026-11-22T10:41:41.123Z"
 Row = tuple[int, int, str, str, bytes, str, None, str, bytes]
 
 
-def run_inserts(cores: Cores, load: Acknowledged, seconds: float) -> Figures:
+def run_inserts(cores: Cores, load: Acknowledged, seconds: float, batch: int) -> Figures:
     """Run the loop on the server's core, in a process of its own.
+
+    Args:
+        cores: whose core is whose.
+        load: says how many rooms there are, and how long runs.
+        seconds: how long it is measured.
+        batch: rows in a transaction.
 
     Raises:
         LoadError: it failed; the message has what it printed.
     """
     with tempfile.TemporaryDirectory(prefix="data-", dir=RESULTS) as folder:
-        arguments = (folder, seconds, load.rooms, load.in_flight, load.batch)
+        arguments = (folder, seconds, load.rooms, load.in_flight, batch)
         os.sched_setaffinity(0, {cores.server})
         try:
             done = subprocess.run(
@@ -81,6 +88,7 @@ def insert(folder: Path, seconds: float, rooms: int, run: int, batch: int) -> Fi
         "deliveries_per_s": counted / wall,
         "server_cpu_per_delivery": cpu / counted,
         "server_share": cpu / wall,
+        ROWS: batch,
     }
 
 

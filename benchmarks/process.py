@@ -1,11 +1,13 @@
 """A server under test in a process of its own: started, pinned, read from /proc, ended."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -116,6 +118,20 @@ class Process:
     def resident_bytes(self) -> int:
         """Return the resident set of the server."""
         return int(Path(f"/proc/{self._child.pid}/statm").read_text().split()[1]) * _PAGE
+
+    def metric(self, name: str) -> float:
+        """Return one of chatserver's metrics.
+
+        Raises:
+            OSError: the server does not answer.
+            ValueError: it has no such metric.
+        """
+        host, port = self.address
+        with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=10) as page:
+            found = re.search(rf"^{name} (\S+)$", page.read().decode(), re.MULTILINE)
+        if found is None:
+            raise ValueError(f"{self.server.name} has no metric {name}")
+        return float(found[1])
 
     def last_words(self) -> str:
         """Return the end of what the server printed."""

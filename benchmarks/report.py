@@ -8,6 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 from benchmarks import machine
+from benchmarks.inserts import ROWS
 from benchmarks.load import Figures
 from benchmarks.process import OURS
 from benchmarks.scenarios import Acknowledged, Idle, Load, Storm, Traffic
@@ -48,6 +49,7 @@ COLUMNS: dict[type[Load], tuple[Column, ...]] = {
         Column("x bare", RATIO, 1, ".2f"),
         Column("x by CPU", CPU_RATIO, 1, ".2f"),
         Column("CPU/message us", "server_cpu_per_delivery", 1e6, ".2f"),
+        Column("rows/commit", ROWS, 1, ".0f"),
         Column("acknowledged p50 ms", "own_copy_p50", 1e3, ".1f"),
         *TRAFFIC[5:],
     ),
@@ -91,6 +93,11 @@ class Results:
     def fail(self, load: Load, server: str, error: str) -> None:
         """Keep why a run did not end; the figures of its server go without it."""
         self._errors.setdefault(load, {})[server] = error
+
+    def last(self, load: Load, server: str) -> Figures | None:
+        """Return the latest run of a server under a load."""
+        runs = self._runs.get(load, {}).get(server)
+        return runs[-1] if runs else None
 
     def missed(self, load: Load) -> bool:
         """Return whether a load was measured and its target was not reached."""

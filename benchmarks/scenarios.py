@@ -23,7 +23,8 @@ class Traffic(NamedTuple):
 class Acknowledged(NamedTuple):
     """The same from clients that count the acknowledgements of what was stored.
 
-    Beside it runs a bare loop that inserts the same rows into the same table.
+    Beside it runs a bare loop that inserts the same rows into the same table, as many in a
+    transaction as the server.
     """
 
     name: str
@@ -35,8 +36,6 @@ class Acknowledged(NamedTuple):
     """The least messages per second that are stored and acknowledged, or else `share`."""
     share: float
     """The least of them for each that the bare loop inserts."""
-    batch: int
-    """How many rows the bare loop commits at once: as many as the server under this load."""
 
 
 class Storm(NamedTuple):
@@ -77,7 +76,6 @@ LOADS: tuple[Load, ...] = (
         *(200, 1, 16),
         target=30_000,
         share=0.6,
-        batch=500,
     ),
     Storm("storm", "3000 clients come back at once, 50 missed messages each", 60, 50, 50, 3.0),
     Idle("idle", "5000 idle connections in 250 rooms of 20", 250, 20, 20.0),

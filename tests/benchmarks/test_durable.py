@@ -49,7 +49,7 @@ def test_who_comes_back_gets_what_was_missed(server: Process) -> None:
 
 
 def test_every_message_is_stored_before_it_counts(server: Process) -> None:
-    load = Acknowledged("", "", 5, 1, 4, target=1, share=1, batch=1)
+    load = Acknowledged("", "", 5, 1, 4, target=1, share=1)
     with Crowd(server, Publisher) as crowd:
         figures = run_traffic(crowd, load, 0.2)
         sent = sum(room[0].sent for room in crowd.rooms) + len(crowd.rooms)

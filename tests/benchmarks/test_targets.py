@@ -6,7 +6,7 @@ from benchmarks.scenarios import Acknowledged, Idle, Load, Storm, Traffic
 from benchmarks.targets import RATIO, aim, base, score
 
 TRAFFIC = Traffic("t", "", 1, 1, 1, target=7.0)
-ACKNOWLEDGED = Acknowledged("a", "", 1, 1, 1, target=30_000, share=0.6, batch=1)
+ACKNOWLEDGED = Acknowledged("a", "", 1, 1, 1, target=30_000, share=0.6)
 STORM = Storm("s", "", 1, 1, 1, target=3.0)
 IDLE = Idle("i", "", 1, 1, target=20.0)
 
