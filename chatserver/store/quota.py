@@ -39,11 +39,14 @@ class Quota:
         self._full = False
         self._crowded = False
 
-    def is_full(self, batch: Sequence[Publication]) -> bool:
-        """Tell whether a batch no longer fits into the file; measures when it might not."""
+    def space(self, batch: Sequence[Publication]) -> int | None:
+        """Return the bytes that are left where a batch may not fit into the file, else None.
+
+        Measures only then; how much a publication takes is `ROW` beside its body.
+        """
         most = self._bounds.max_store_bytes
         if most is None:
-            return False
+            return None
         size = sum(len(each.body) + ROW for each in batch)
         if size > self._left:
             self._left = most - self._ask(_USED)
@@ -51,12 +54,13 @@ class Quota:
             if not self._full:
                 log.error("the store has its store.max_store_bytes; messages are refused")
             self._full = True
-            return True
+            left, self._left = self._left, 0
+            return left
         self._left -= size
         if self._full and self._left > most // 100:
             log.warning("there is space below store.max_store_bytes again")
             self._full = False
-        return False
+        return None
 
     def add_room(self, creator: str | None) -> ActionError | None:
         """Count one more room in, or return why there may not be one.

@@ -20,7 +20,7 @@ from chatserver.store import CONFLICT, FULL, UNBOUNDED, Moves, Stored
 from chatserver.store.cursors import move_cursors
 from chatserver.store.index import Index
 from chatserver.store.ledger import Ledger, Room
-from chatserver.store.quota import Quota
+from chatserver.store.quota import ROW, Quota
 from chatserver.store.retention import Retention
 
 log = logging.getLogger("chatserver.store")
@@ -231,9 +231,9 @@ class Writer:
 
     def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
         refused = self.refused = {}
-        full = self._quota.is_full(batch)
-        rooms = self._rooms(batch, full)
-        if full:
+        left = self._quota.space(batch)
+        rooms = self._rooms(batch, full=left is not None and left <= 0)
+        if left is not None:
             # What is stored already is not refused.
             self._wary = WARY
         receipts = self._receipts(batch, rooms) if self._wary else {}
@@ -251,8 +251,10 @@ class Writer:
                 if receipt is not None:
                     outcomes.append(_again(room, each, receipt))
                     continue
-            if full and not each.erases:
-                refused.setdefault((each.room, each.user), FULL)
+            if left is not None and not each.erases:
+                left -= len(each.body) + ROW
+                if left < 0:
+                    refused.setdefault((each.room, each.user), FULL)
             if refused and (refusal := refused.get((each.room, each.user))) is not None:
                 outcomes.append(refusal)
                 continue
@@ -297,7 +299,7 @@ class Writer:
         )
         self._scrub = True
 
-    def _rooms(self, batch: Sequence[Publication], full: bool) -> dict[str, Room]:
+    def _rooms(self, batch: Sequence[Publication], *, full: bool) -> dict[str, Room]:
         rooms: dict[str, Room] = {}
         for each in batch:
             if each.room in rooms or (each.room, each.user) in self.refused:

@@ -111,6 +111,16 @@ async def test_what_is_queued_behind_a_refusal_does_not_overtake_it(
     await store.cleanup()
 
 
+async def test_a_batch_is_stored_as_far_as_it_fits(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "chat.db", bounds(size=MEBIBYTE))
+    await store.startup(keep_all)
+    codes = await results(store, *[publication(body=b"x" * 30_000) for _ in range(60)])
+    stored = codes.count("")
+    assert 20 < stored < 40
+    assert codes == [""] * stored + ["unavailable"] * (60 - stored)
+    await store.cleanup()
+
+
 async def test_a_full_store_refuses_what_makes_it_larger(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
