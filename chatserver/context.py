@@ -10,6 +10,7 @@ from chatserver.addresses import Headers
 from chatserver.config import Config
 from chatserver.envelope import Envelope
 from chatserver.errors import ActionError, ErrorCode
+from chatserver.guard import ANYBODY, Guard
 from chatserver.history import History
 from chatserver.pairs import is_direct
 from chatserver.pending import Pending
@@ -152,6 +153,9 @@ class Hub(Protocol):
         cid: str | None = None,
         ephemeral: bool = False,
         stored: bool = True,
+        target: int | None = None,
+        erases: bool = False,
+        guard: Guard = ANYBODY,
     ) -> Pending[Published]:
         """Send an event to a room; it takes its place in the room's order at once.
 
@@ -163,10 +167,14 @@ class Hub(Protocol):
             cid: The client's own id of the message, up to 64 characters.
             ephemeral: Never stored, and dropped for members that read slowly.
             stored: Whether it becomes part of the history of a room that keeps one.
+            target: The offset of the message it changes, if it changes one; a field of the event.
+            erases: Whether it empties that message and all earlier changes of it.
+            guard: What that message must be like when the change's turn comes.
 
         Raises:
             ValueError: A field is one that only the server sets (`RESERVED`).
-            ActionError: ``too_large`` above `max_frame_out`.
+            ActionError: ``too_large`` above `max_frame_out`; ``not_found`` for a change in a room
+                that keeps no history.
         """
 
     def publish_to(

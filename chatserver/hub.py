@@ -16,6 +16,7 @@ from chatserver.envelope import encode_event
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
 from chatserver.fanout import FanOut, Schedule
 from chatserver.frames import text_frame
+from chatserver.guard import ANYBODY, Guard
 from chatserver.history import History
 from chatserver.pairs import is_direct, pair_of
 from chatserver.pending import Pending
@@ -264,12 +265,17 @@ class LocalHub(Hub):
         cid: str | None = None,
         ephemeral: bool = False,
         stored: bool = True,
+        target: int | None = None,
+        erases: bool = False,
+        guard: Guard = ANYBODY,
     ) -> Pending[Published]:
         """Send an event to a room; see `Hub.publish`."""
         if not RESERVED.isdisjoint(fields):
             raise _reserved(fields)
         timestamp = self._stamp()
         full = {"action": event, "room": room, **fields}
+        if target is not None:
+            full["target"] = target
         # Of what the author wrote: a retry has another timestamp, and perhaps another name.
         digest = b"" if cid is None else blake2b(encode_event(full), digest_size=16).digest()
         full["timestamp"] = timestamp
@@ -284,7 +290,10 @@ class LocalHub(Hub):
         if len(body) > self.config.limits.max_frame_out:
             raise self._too_large()
         return self._broker.publish(
-            Publication(room, body, timestamp, user, cid, ephemeral, stored, digest, event)
+            Publication(
+                *(room, body, timestamp, user, cid, ephemeral, stored, digest, event),
+                *(target, erases, guard),
+            )
         )
 
     def publish_to(

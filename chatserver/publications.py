@@ -8,6 +8,8 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
+from chatserver.guard import ANYBODY, Guard
+
 MOST_UNREAD: Final = 1000
 """Messages at which counting ends: there are so many, or more."""
 
@@ -30,6 +32,7 @@ class Publication(Struct, frozen=True, gc=False):
         kind: What the event is called.
         target: The offset of the publication it changes, for edits and their like.
         erases: Whether storing it empties its target and whatever targeted that before.
+        guard: What its target must be like when its turn comes; otherwise it is refused.
     """
 
     room: str
@@ -43,6 +46,7 @@ class Publication(Struct, frozen=True, gc=False):
     kind: str = "message"
     target: int | None = None
     erases: bool = False
+    guard: Guard = ANYBODY
 
 
 class RoomState(Struct, frozen=True):

@@ -69,7 +69,11 @@ class Broker(History):
     def publish(self, publication: Publication) -> Pending[Published]:
         """Give a publication its place in the room; synchronous, so that order is call order.
 
-        The outcome raises `ActionError` (``unavailable``, ``conflict``) where it was not published.
+        The outcome raises `ActionError` where it was not published: ``unavailable``, ``conflict``,
+        or for a change of another one what its guard says.
+
+        Raises:
+            ActionError: ``not_found``: a change, in a room that keeps nothing to be changed.
         """
 
     @abstractmethod

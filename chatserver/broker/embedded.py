@@ -14,6 +14,7 @@ from chatserver.broker.tail import COST, ROOM_BYTES, ROOM_MOST, Tails
 from chatserver.config import Config, LimitsConfig, RoomConfig, StoreConfig
 from chatserver.context import Published
 from chatserver.errors import ActionError
+from chatserver.guard import missing
 from chatserver.pairs import is_direct
 from chatserver.pending import Pending
 from chatserver.positions import Position
@@ -113,6 +114,8 @@ class EmbeddedBroker(Broker):
     def publish(self, publication: Publication) -> Pending[Published]:
         """Queue a publication for the store, or deliver what is not stored."""
         store = self._store(publication.room)
+        if store is None and publication.target is not None:
+            raise missing()
         if store is None or publication.ephemeral or not publication.stored:
             self._pass(publication)
             return Pending.done(Published(publication.room, publication.timestamp))

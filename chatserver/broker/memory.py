@@ -8,6 +8,7 @@ from chatserver.broker import Broker, Publication
 from chatserver.config import Config
 from chatserver.context import Published
 from chatserver.errors import ConfigError
+from chatserver.guard import missing
 from chatserver.pairs import is_direct
 from chatserver.pending import Pending
 from chatserver.positions import Position
@@ -31,7 +32,9 @@ class MemoryBroker(Broker):
         return cls()
 
     def publish(self, publication: Publication) -> Pending[Published]:
-        """Deliver to the members of this process."""
+        """Deliver to the members of this process; there is nothing to be changed."""
+        if publication.target is not None:
+            raise missing()
         if publication.room in self._rooms or is_direct(publication.room):
             self.deliver(publication, None)
         return Pending.done(Published(publication.room, publication.timestamp))

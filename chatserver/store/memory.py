@@ -10,6 +10,7 @@ from msgspec import structs
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
+from chatserver.guard import Target, missing, refusal
 from chatserver.pairs import pair_of
 from chatserver.positions import Position
 from chatserver.publications import (
@@ -91,6 +92,9 @@ class MemoryStore(Store):
             raise unavailable("The server is shutting down; connect again in a moment", 1)
         room = self._rooms.get(publication.room)
         if room is None:
+            if publication.target is not None:
+                settle(missing())
+                return
             refusal = self._count(publication.user)
             if refusal is not None:
                 self._stats.refused += 1
@@ -195,14 +199,19 @@ class _Room:
 
     def add(self, publication: Publication) -> Stored | ActionError:
         offset = self.first + len(self.publications)
+        key = (publication.user or "", publication.cid or "")
+        receipt = self._cids.get(key)
+        if receipt is not None:
+            place, timestamp, digest = receipt
+            if digest != publication.digest:
+                return CONFLICT
+            return Stored(Position(self.epoch, place), timestamp, duplicate=True)
+        if publication.target is not None:
+            target = self._target(publication.target)
+            refused = refusal(publication.guard, target, publication.timestamp)
+            if refused is not None:
+                return refused
         if publication.cid is not None:
-            key = (publication.user or "", publication.cid)
-            receipt = self._cids.get(key)
-            if receipt is not None:
-                place, timestamp, digest = receipt
-                if digest != publication.digest:
-                    return CONFLICT
-                return Stored(Position(self.epoch, place), timestamp, duplicate=True)
             self._cids[key] = (offset, publication.timestamp, publication.digest)
             if len(self._cids) > MOST_CIDS:
                 del self._cids[next(iter(self._cids))]
@@ -214,6 +223,14 @@ class _Room:
             del self.publications[:extra]
             self.first += extra
         return Stored(Position(self.epoch, offset), publication.timestamp)
+
+    def _target(self, offset: int) -> Target | None:
+        if not self.first <= offset <= self.state.top:
+            return None
+        found = self.publications[offset - self.first]
+        changes = sum(each.target == offset for each in self.publications)
+        is_change, erased = found.target is not None, not found.body
+        return Target(found.user, found.timestamp, found.kind, is_change, erased, changes)
 
     def _erase(self, target: int | None, eraser: int) -> None:
         for offset, each in enumerate(self.publications, self.first):

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
+from chatserver.guard import missing
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
 from chatserver.stats import StoreStats
@@ -22,6 +23,7 @@ from chatserver.store.index import Index
 from chatserver.store.ledger import Ledger, Room
 from chatserver.store.quota import ROW, Quota
 from chatserver.store.retention import Retention
+from chatserver.store.targets import Targets
 
 log = logging.getLogger("chatserver.store")
 
@@ -236,21 +238,23 @@ class Writer:
         if left is not None:
             # What is stored already is not refused.
             self._wary = WARY
-        receipts = self._receipts(batch, rooms) if self._wary else {}
+        receipts = self._receipts(batch, rooms)
+        targets = Targets(self._connection)
+        written = _tops(rooms)
         outcomes: list[Outcome] = []
         rows: list[Row] = []
+        self._stored = 0
         for each in batch:
             room = rooms.get(each.room)
             if room is None:
-                outcomes.append(refused[each.room, each.user])
+                outcomes.append(refused.get((each.room, each.user)) or missing())
                 continue
             user = each.user or ""
-            if each.cid is not None:
-                key = (room.number, user, each.cid)
-                receipt = receipts.get(key)
-                if receipt is not None:
-                    outcomes.append(_again(room, each, receipt))
-                    continue
+            key = (room.number, user, each.cid or "")
+            receipt = receipts.get(key)
+            if receipt is not None:
+                outcomes.append(_again(room, each, receipt))
+                continue
             if left is not None and not each.erases:
                 left -= len(each.body) + ROW
                 if left < 0:
@@ -258,8 +262,16 @@ class Writer:
             if refused and (refusal := refused.get((each.room, each.user))) is not None:
                 outcomes.append(refusal)
                 continue
+            if each.target is not None:
+                if written[each.room] < each.target <= room.top:
+                    self._insert(rows)
+                    rows, written = [], _tops(rooms)
+                fault = targets.judge(room, each, each.target)
+                if fault is not None:
+                    outcomes.append(fault)
+                    continue
             if each.cid is not None:
-                receipts[room.number, user, each.cid] = (room.top + 1, each.timestamp, each.digest)
+                receipts[key] = (room.top + 1, each.timestamp, each.digest)
             offset = room.top = room.top + 1
             rows.append(
                 (
@@ -275,18 +287,21 @@ class Writer:
                 )
             )
             outcomes.append(Stored(Position(room.epoch, offset), each.timestamp))
-        self._stored = len(rows)
-        for part in cut(rows):
-            flat = [value for row in part for value in row]
-            cursor = self._connection.execute(_INSERT[len(part)], flat)
-            assert cursor.lastrowid is not None  # noqa: S101 - for the type checker
-            self._inserted = cursor.lastrowid
+        self._insert(rows)
         for each, outcome in zip(batch, outcomes, strict=True):
             if each.erases and isinstance(outcome, Stored) and not outcome.duplicate:
                 self._erase(rooms[each.room], each.target, outcome.position.offset)
         for room in rooms.values():
             self._retention.trim(room)
         return outcomes
+
+    def _insert(self, rows: Sequence[Row]) -> None:
+        for part in cut(rows):
+            flat = [value for row in part for value in row]
+            cursor = self._connection.execute(_INSERT[len(part)], flat)
+            assert cursor.lastrowid is not None  # noqa: S101 - for the type checker
+            self._inserted = cursor.lastrowid
+        self._stored += len(rows)
 
     def _erase(self, room: Room, target: int | None, eraser: int) -> None:
         self._connection.execute(
@@ -306,6 +321,8 @@ class Writer:
                 continue
             room = self._ledger.find(each.room)
             if room is None:
+                if each.target is not None:
+                    continue
                 refusal = FULL if full else self._quota.add_room(each.user)
                 if refusal is not None:
                     self.refused[each.room, each.user] = refusal
@@ -320,10 +337,13 @@ class Writer:
     def _receipts(
         self, batch: Sequence[Publication], rooms: dict[str, Room]
     ) -> dict[tuple[int, str, str], Receipt]:
+        # A change that was made before must not be judged again: its message may be gone since.
         asked = [
             (rooms[each.room].number, each.user or "", each.cid)
             for each in batch
-            if each.cid is not None and each.room in rooms
+            if each.cid is not None
+            and (self._wary or each.target is not None)
+            and each.room in rooms
         ]
         found: dict[tuple[int, str, str], Receipt] = {}
         for part in cut(asked):
@@ -332,7 +352,10 @@ class Writer:
                 _FIND[len(part)], flat
             ):
                 found[number, user, cid] = (offset, timestamp, digest)
-        self._wary = WARY if found else self._wary - 1
+        if found:
+            self._wary = WARY
+        elif self._wary:
+            self._wary -= 1
         return found
 
 
@@ -343,6 +366,10 @@ def cut(rows: Sequence[T]) -> Iterator[Sequence[T]]:
         while len(rows) - start >= size:
             yield rows[start : start + size]
             start += size
+
+
+def _tops(rooms: dict[str, Room]) -> dict[str, int]:
+    return {name: room.top for name, room in rooms.items()}
 
 
 def _again(room: Room, publication: Publication, receipt: Receipt) -> Outcome:

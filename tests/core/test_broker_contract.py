@@ -14,6 +14,7 @@ from chatserver.broker.memory import MemoryBroker
 from chatserver.broker.tail import Tails
 from chatserver.context import Published
 from chatserver.errors import ActionError
+from chatserver.guard import Guard
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Found, Keeping, Page, RoomState, Unread
@@ -276,15 +277,30 @@ async def test_what_is_not_stored_has_no_place_in_the_history(bench: Bench) -> N
 
 async def test_what_is_erased_is_erased_for_every_reader(bench: Bench) -> None:
     sent = [publication(body=b'{"n":%d}' % number) for number in (1, 2)]
+    await bench.settle(*[bench.broker.publish(each) for each in sent])
+    if await bench.broker.position("lobby") is None:
+        return
     edit = Publication("lobby", b'{"n":3}', STAMP, "ann", kind="edit", target=1)
     eraser = Publication("lobby", b'{"n":4}', STAMP, "ann", target=1, erases=True)
-    await bench.settle(*[bench.broker.publish(each) for each in (*sent, edit)])
+    await bench.settle(bench.broker.publish(edit))
     await read(bench)
     await bench.settle(bench.broker.publish(eraser))
     page = await read(bench)
-    if page is not None:
-        kept = [each.body for each in page.publications]
-        assert kept == [b"", b'{"n":2}', b"", b'{"n":4}']
+    assert page is not None
+    assert [each.body for each in page.publications] == [b"", b'{"n":2}', b"", b'{"n":4}']
+
+
+async def test_a_change_that_is_refused_is_not_delivered_and_leaves_no_hole(bench: Bench) -> None:
+    bench.broker.subscribe("lobby")
+    await bench.settle(bench.broker.publish(publication()))
+    theirs = Publication("lobby", b"{}", STAMP, "bob", target=1, guard=Guard(author="bob"))
+    keeps = await bench.broker.position("lobby") is not None
+    with pytest.raises(ActionError) as caught:
+        await bench.broker.publish(theirs)
+    assert caught.value.code == ("forbidden" if keeps else "not_found")
+    (last,) = await bench.settle(bench.broker.publish(publication()))
+    assert len(bench.delivered) == 2
+    assert last.position in (None, Position(getattr(last.position, "epoch", ""), 2))
 
 
 async def test_a_search_finds_what_is_on_disk_in_the_rooms_asked_for(bench: Bench) -> None:

@@ -8,6 +8,7 @@ import pytest
 from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.config import Config
 from chatserver.errors import ActionError
+from chatserver.guard import Guard
 from chatserver.hub import LocalHub
 from chatserver.session import Identity, Session
 from chatserver.stats import Stats
@@ -88,3 +89,22 @@ async def test_comings_and_goings_have_no_place_in_the_history(place: Place) -> 
     assert sent.position.offset == 1
     place.crank.turn()
     assert [event["action"] for event in place.sink.events] == ["notification", "message"]
+
+
+async def test_a_change_names_its_target_and_takes_its_own_place(place: Place) -> None:
+    await place.hub.publish("lobby", "message", {"text": "hi"}, author=place.ann)
+    changed = await place.hub.publish("lobby", "edit", {"text": "ho"}, author=place.ann, target=1)
+    assert changed.position is not None
+    assert changed.position.offset == 2
+    place.crank.turn()
+    event = place.sink.events[-1]
+    assert (event["action"], event["target"], event["text"]) == ("edit", 1, "ho")
+    await place.hub.publish("lobby", "delete", {}, author=place.ann, target=1, erases=True)
+    page = await place.broker.publications("lobby", after=0, limit=10, max_bytes=10_000)
+    assert page is not None
+    assert [bool(each.body) for each in page.publications] == [False, False, True]
+    with pytest.raises(ActionError) as caught:
+        await place.hub.publish(
+            "lobby", "edit", {"text": "hu"}, author=place.ann, target=3, guard=Guard(kind="message")
+        )
+    assert caught.value.code == "not_found"

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from msgspec import convert
 
 from chatserver.errors import ActionError
+from chatserver.guard import Guard
 from chatserver.pairs import direct_room
 from chatserver.positions import Position
 from chatserver.publications import (
@@ -22,6 +24,7 @@ from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
 from tests.core.stores import (
     FAR,
+    LATER,
     STAMP,
     add,
     append,
@@ -87,14 +90,14 @@ async def test_rooms_have_their_own_numbers_and_epochs(store: Store) -> None:
 
 
 async def test_what_was_stored_is_read_whole(store: Store) -> None:
-    sent = Publication(
-        "räum", '{"text":"grüße"}'.encode(), STAMP, "ann", "c1", kind="edit", target=7
-    )
     alone = publication("räum", user=None)
-    await add(store, sent, alone)
+    sent = Publication(
+        "räum", '{"text":"grüße"}'.encode(), STAMP, "ann", "c1", kind="edit", target=1
+    )
+    await add(store, alone, sent)
     page = await store.read("räum", 0, FAR, FAR)
-    assert page.publications == [sent, alone]
-    assert dict(page.numbered()) == {1: sent, 2: alone}
+    assert page.publications == [alone, sent]
+    assert dict(page.numbered()) == {1: alone, 2: sent}
 
 
 async def test_the_same_cid_is_one_publication(store: Store) -> None:
@@ -210,8 +213,23 @@ async def test_a_cid_outlives_the_length_of_its_room(store: Store) -> None:
     assert page.first == (await store.state("short")).oldest
 
 
-def change(body: bytes, target: int, *, erases: bool = False) -> Publication:
-    return Publication("lobby", body, STAMP, "ann", kind="edit", target=target, erases=erases)
+def change(
+    body: bytes, target: int, *, erases: bool = False, cid: str | None = None, **guard: object
+) -> Publication:
+    return Publication(
+        *("lobby", body, LATER, "ann", cid),
+        kind="edit",
+        target=target,
+        erases=erases,
+        guard=convert(guard, Guard),
+    )
+
+
+async def refused(store: Store, sent: Publication) -> str:
+    """Append what is to be refused; return the code."""
+    with pytest.raises(ActionError) as caught:
+        await add(store, sent)
+    return caught.value.code
 
 
 async def test_erasing_empties_a_publication_and_what_changed_it(store: Store) -> None:
@@ -224,22 +242,83 @@ async def test_erasing_empties_a_publication_and_what_changed_it(store: Store) -
     assert (await bodies(store))[0] == b""
 
 
-async def test_erasing_reaches_what_came_before_it_in_one_batch(store: Store) -> None:
-    await add(
-        store,
-        publication(body=b"first"),
-        change(b"edit", 1),
-        change(b"delete", 1, erases=True),
-        change(b"late", 1),
-    )
-    assert await bodies(store) == [b"", b"", b"delete", b"late"]
+async def test_a_change_may_follow_its_message_within_one_batch(store: Store) -> None:
+    outcomes = [
+        append(store, each)
+        for each in (
+            publication(body=b"first"),
+            change(b"edit", 1),
+            publication(body=b"second"),
+            change(b"edit of second", 3),
+            change(b"delete", 1, erases=True),
+            change(b"late", 1),
+            change(b"ahead", 6),
+            publication(body=b"last"),
+        )
+    ]
+    results = await asyncio.gather(*outcomes, return_exceptions=True)
+    codes = [each.code if isinstance(each, ActionError) else "" for each in results]
+    assert codes == [""] * 5 + ["not_found", "not_found", ""]
+    assert await bodies(store) == [b"", b"", b"second", b"edit of second", b"delete", b"last"]
 
 
-async def test_erasing_what_is_not_there_changes_nothing(store: Store) -> None:
-    await add(store, publication("tea", b"tea"), publication(body=b"first"))
-    await add(store, change(b"delete", 99, erases=True))
-    assert await bodies(store) == [b"first", b"delete"]
-    assert await bodies(store, "tea") == [b"tea"]
+async def test_only_messages_that_are_kept_can_be_changed(store: Store) -> None:
+    await add(store, publication("tea"), publication(), change(b"edit", 1))
+    for target in (0, 2, 3, 99, 2**62):
+        assert await refused(store, change(b"more", target)) == "not_found"
+    assert await refused(store, change(b"more", 1, kind="notice")) == "not_found"
+    await add(store, change(b"delete", 1, kind="message", erases=True))
+    assert await refused(store, change(b"more", 1)) == "not_found"
+    assert await refused(store, change(b"delete", 1, erases=True)) == "not_found"
+    assert await bodies(store, "tea") == [b"{}"]
+
+
+async def test_a_message_that_was_trimmed_cannot_be_changed(store: Store) -> None:
+    await add(store, publication("short", cid="c1"), *numbered(200, "short"))
+    sent = Publication("short", b"edit", LATER, "ann", target=1)
+    assert await refused(store, sent) == "not_found"
+
+
+async def test_a_refused_change_makes_no_room(store: Store) -> None:
+    sent = Publication("nowhere", b"edit", LATER, "ann", target=1)
+    assert await refused(store, sent) == "not_found"
+    assert await store.state("nowhere") == RoomState("", 0, 1)
+
+
+async def test_a_message_can_be_changed_by_its_author_for_a_while(store: Store) -> None:
+    await add(store, publication(user="ann"), publication(user="bob"), publication(user=None))
+    for target in (2, 3):
+        assert await refused(store, change(b"edit", target, author="ann")) == "forbidden"
+    assert await refused(store, change(b"edit", 1, author="ann", within=59)) == "forbidden"
+    await add(store, change(b"edit", 1, author="ann", within=61), change(b"react", 2))
+
+
+async def test_a_message_takes_so_many_changes_and_can_still_be_deleted(store: Store) -> None:
+    await add(store, publication(), publication())
+    await add(store, change(b"1", 1, most=3), change(b"2", 1, most=3), change(b"other", 2))
+    outcomes = [append(store, change(b"more", 1, most=3)) for _ in range(3)]
+    results = await asyncio.gather(*outcomes, return_exceptions=True)
+    assert [isinstance(each, Stored) for each in results] == [True, False, False]
+    assert await refused(store, change(b"more", 1, most=3)) == "forbidden"
+    await add(store, change(b"delete", 1, erases=True))
+
+
+async def test_a_change_that_is_sent_again_is_the_same_whatever_has_become_of_its_message(
+    store: Store,
+) -> None:
+    delete = change(b"delete", 1, erases=True, cid="c1", author="ann")
+    _, edit, first = await add(store, publication(), change(b"edit", 1, cid="c2"), delete)
+    (again,) = await add(store, delete)
+    assert again == Stored(first.position, LATER, duplicate=True)
+    (again,) = await add(store, change(b"edit", 1, cid="c2"))
+    assert again == Stored(edit.position, LATER, duplicate=True)
+
+
+async def test_a_refusal_leaves_no_hole_and_its_cid_free(store: Store) -> None:
+    await add(store, publication())
+    assert await refused(store, change(b"edit", 5, cid="c1")) == "not_found"
+    (stored,) = await add(store, change(b"edit", 1, cid="c1"))
+    assert (stored.position.offset, stored.duplicate) == (2, False)
 
 
 async def test_a_search_finds_what_is_kept_for_good_in_the_rooms_asked_for(store: Store) -> None:

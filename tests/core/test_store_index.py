@@ -148,7 +148,10 @@ async def test_an_edit_replaces_the_words(path: Path, together: bool) -> None:
 
 async def test_an_edit_of_what_is_no_message_is_not_found(path: Path) -> None:
     async with opened(path) as store:
-        await add(store, message("one"), edit("two", 1), edit("three", 2), edit("four", 99))
+        await add(store, message("one"), edit("two", 1))
+        for change in (edit("three", 2), edit("four", 99)):
+            with pytest.raises(ActionError):
+                await add(store, change)
         assert await found(store, "two") == ["two"]
         assert (await found(store, "three"), await found(store, "four")) == ([], [])
 
