@@ -9,6 +9,7 @@ joins in the same breath gets what follows. One that comes later may be ahead of
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 
+from chatserver.fold import Messages
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Found, Page, RoomState, Unread
@@ -42,6 +43,31 @@ class History(ABC):
             before: Read backwards from before this offset; the newest where neither is given.
             limit: Publications to read at most.
             max_bytes: Bytes of bodies at which the page ends; it holds one publication at least.
+
+        The outcome raises `ActionError` (``unavailable``).
+        """
+
+    @abstractmethod
+    def messages(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Messages | None]:
+        """Read messages as people read them; None where the room keeps no history.
+
+        Edits, reactions and pins are folded in, and what was deleted is empty. Read forwards, there
+        are also the changes of messages up to `after`, which the reader may have had before.
+
+        Args:
+            room: The room's name.
+            after: Read forwards from behind this offset.
+            before: Read backwards from before this offset; the newest where neither is given.
+            limit: Events to read at most. There may be fewer, and none, though there are more.
+            max_bytes: Bytes of events at which it ends; it holds one at least.
 
         The outcome raises `ActionError` (``unavailable``).
         """

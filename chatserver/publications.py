@@ -83,6 +83,11 @@ class Page(Struct, frozen=True, dict=True):
         """The offset of the last publication here; `first` - 1 where there is none."""
         return self.first + len(self.publications) - 1
 
+    @property
+    def size(self) -> int:
+        """Bytes of the bodies."""
+        return sum(len(each.body) for each in self.publications)
+
     @cached_property
     def messages(self) -> Raw:
         """The events as members get them, encoded as one JSON array; once for all who get it."""

@@ -9,11 +9,13 @@ from typing import Final, Self
 from chatserver.broker import Broker, Deliver
 from chatserver.broker.cursors import Cursors
 from chatserver.broker.line import Line
-from chatserver.broker.pages import Pages, Wanted
+from chatserver.broker.pages import Pages
+from chatserver.broker.reads import Reads, Wanted
 from chatserver.broker.tail import COST, ROOM_BYTES, ROOM_MOST, Tails
 from chatserver.config import Config, LimitsConfig, RoomConfig, StoreConfig
 from chatserver.context import Published
 from chatserver.errors import ActionError
+from chatserver.fold import Messages
 from chatserver.guard import missing
 from chatserver.pairs import is_direct
 from chatserver.pending import Pending
@@ -69,10 +71,12 @@ class EmbeddedBroker(Broker):
         self._memory = MemoryStore(bounds)
         self._cursors = Cursors(store)
         self._tails = tails or Tails()
-        self._pages = Pages()
+        self._pages: Pages[Page] = Pages()
+        self._folded: Pages[Messages] = Pages()
         self._subscribed: set[str] = set()
         self._lines: dict[str, Line] = {}
-        self._reads: dict[str, dict[Wanted, asyncio.Task[Page]]] = {}
+        self._reads: Reads[Page] = Reads()
+        self._folding: Reads[Messages] = Reads()
         self._searches: set[asyncio.Task[Found]] = set()
 
     @classmethod
@@ -181,6 +185,29 @@ class EmbeddedBroker(Broker):
         read = self._read(store, room, wanted)
         return Pending(read).then(lambda page: page)
 
+    def messages(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Messages | None]:
+        """Read messages, from memory where all of it is there; equal reads of one moment are one.
+
+        Newest ones that are not in memory are brought there, if the room has not too many changes.
+        """
+        store = self._store(room)
+        if store is None:
+            return Pending.done(None)
+        wanted = (after, before, limit, max_bytes)
+        known = self._known(room, wanted)
+        if known is not None:
+            return Pending.done(known)
+        read = self._folding.share(room, wanted, lambda: self._fold(store, room, wanted))
+        return Pending(read).then(lambda messages: messages)
+
     def search(
         self,
         rooms: Collection[str],
@@ -250,8 +277,10 @@ class EmbeddedBroker(Broker):
         try:
             if isinstance(outcome, Stored) and not outcome.duplicate:
                 # A read that began before this one was delivered is of no use to who asks now.
-                self._reads.pop(room, None)
+                self._reads.forget(room)
+                self._folding.forget(room)
                 self._pages.forget(room)
+                self._folded.forget(room)
                 self._tails.add(publication, outcome.position)
                 self._hand_out(publication, outcome.position)
             while line.waiting and (passed := line.next()) is not None:
@@ -279,29 +308,33 @@ class EmbeddedBroker(Broker):
             self.deliver(publication, position)
 
     def _read(self, store: Store, room: str, wanted: Wanted) -> "asyncio.Task[Page]":
-        reads = self._reads.setdefault(room, {})
-        task = reads.get(wanted)
-        if task is None:
-            task = reads[wanted] = self._loop.create_task(self._fetch(store, room, wanted, reads))
-        return task
+        return self._reads.share(room, wanted, lambda: self._fetch(store, room, wanted))
 
-    async def _fetch(
-        self,
-        store: Store,
-        room: str,
-        wanted: Wanted,
-        reads: "dict[Wanted, asyncio.Task[Page]]",
-    ) -> Page:
+    async def _fetch(self, store: Store, room: str, wanted: Wanted) -> Page:
         after, before, limit, max_bytes = wanted
-        try:
-            if after is None:
-                page = await store.read_before(room, before, limit, max_bytes)
-            else:
-                page = await store.read(room, after, limit, max_bytes)
-            current = self._reads.get(room) is reads and room not in self._lines
-            self._tails.seed(room, page, current=current)
-        finally:
-            del reads[wanted]
-            if not reads and self._reads.get(room) is reads:
-                del self._reads[room]
+        if after is None:
+            page = await store.read_before(room, before, limit, max_bytes)
+        else:
+            page = await store.read(room, after, limit, max_bytes)
+        current = self._reads.is_current(room, wanted) and room not in self._lines
+        self._tails.seed(room, page, current=current)
         return page
+
+    def _known(self, room: str, wanted: Wanted) -> Messages | None:
+        known = self._folded.get(room, wanted)
+        tail = self._tails.get(room)
+        if known is None and tail is not None:
+            known = tail.messages(*wanted)
+            if known is not None:
+                self._folded.add(room, wanted, known)
+        return known
+
+    async def _fold(self, store: Store, room: str, wanted: Wanted) -> Messages:
+        after, before, limit, max_bytes = wanted
+        if after is None and before is None:
+            # Twice as many publications, as some of them may be changes.
+            await self._read(store, room, (None, None, 2 * limit, 2 * max_bytes))
+            known = self._known(room, wanted)
+            if known is not None:
+                return known
+        return await store.messages(room, after, before, limit, max_bytes)

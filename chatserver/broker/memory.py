@@ -8,6 +8,7 @@ from chatserver.broker import Broker, Publication
 from chatserver.config import Config
 from chatserver.context import Published
 from chatserver.errors import ConfigError
+from chatserver.fold import Messages
 from chatserver.guard import missing
 from chatserver.pairs import is_direct
 from chatserver.pending import Pending
@@ -60,6 +61,18 @@ class MemoryBroker(Broker):
         limit: int,
         max_bytes: int,
     ) -> Pending[Page | None]:
+        """Say that the room keeps no history."""
+        return Pending.done(None)
+
+    def messages(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int,
+    ) -> Pending[Messages | None]:
         """Say that the room keeps no history."""
         return Pending.done(None)
 

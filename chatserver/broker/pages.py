@@ -1,15 +1,17 @@
 """Share pages of history among those who ask for the same until something is published."""
 
 from collections import OrderedDict
+from typing import Generic, TypeVar
 
+from chatserver.broker.reads import Wanted
 from chatserver.broker.tail import COST
+from chatserver.fold import Messages
 from chatserver.publications import Page
 
-Wanted = tuple[int | None, int | None, int, int]
-"""What is read of a room: after, before, limit, bytes."""
+T = TypeVar("T", Page, Messages)
 
 
-class Pages:
+class Pages(Generic[T]):
     """Hold pages that were read; those of the rooms not read for longest go first.
 
     When many clients come back at once, they ask for few different pages: each is put together and
@@ -22,9 +24,9 @@ class Pages:
     def __init__(self, most_bytes: int = 32 * 1024 * 1024) -> None:
         self._most_bytes = most_bytes
         self._size = 0
-        self._rooms: OrderedDict[str, dict[Wanted, Page]] = OrderedDict()
+        self._rooms: OrderedDict[str, dict[Wanted, T]] = OrderedDict()
 
-    def get(self, room: str, wanted: Wanted) -> Page | None:
+    def get(self, room: str, wanted: Wanted) -> T | None:
         """Return a page that was added since the room's last publication."""
         pages = self._rooms.get(room)
         if pages is None:
@@ -32,7 +34,7 @@ class Pages:
         self._rooms.move_to_end(room)
         return pages.get(wanted)
 
-    def add(self, room: str, wanted: Wanted, page: Page) -> None:
+    def add(self, room: str, wanted: Wanted, page: T) -> None:
         """Share a page."""
         self._rooms.setdefault(room, {})[wanted] = page
         self._rooms.move_to_end(room)
@@ -47,5 +49,5 @@ class Pages:
             self._size -= sum(map(_size, pages.values()))
 
 
-def _size(page: Page) -> int:
-    return COST + 2 * sum(len(each.body) for each in page.publications)
+def _size(page: Page | Messages) -> int:
+    return COST + 2 * page.size

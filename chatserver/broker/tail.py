@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec import structs
 
+from chatserver import fold
+from chatserver.fold import Messages
 from chatserver.positions import Position
 from chatserver.publications import Page, Publication, RoomState, Unread, count_unread, fitting
 
@@ -115,6 +117,21 @@ class Tail:
         found.reverse()
         first = last - len(found) + 1
         return Page(state, first, found, first > state.oldest)
+
+    def messages(
+        self, after: int | None, before: int | None, limit: int, max_bytes: int
+    ) -> Messages | None:
+        """Read messages as people read them; None where the store has to be asked."""
+        state = self.state
+        if state is None:
+            return None
+        if after is not None:
+            if after < self.first - 1:
+                return None
+            return fold.after(state, self.publications, after, limit, max_bytes)
+        found = fold.before(state, self.publications, before, limit, max_bytes)
+        ends_here = found.more and found.next == self.first
+        return None if ends_here and len(found.events) < limit else found
 
 
 class Tails:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode
+from chatserver.fold import Messages
 from chatserver.positions import Position
 from chatserver.publications import Found, Page, Publication, RoomState, Rules, Unread
 from chatserver.stats import StoreStats
@@ -138,6 +139,12 @@ class Store(ABC):
     @abstractmethod
     async def read_before(self, room: str, before: int | None, limit: int, max_bytes: int) -> Page:
         """Read those next before an offset, or the newest ones; bounds as for `read`."""
+
+    @abstractmethod
+    async def messages(
+        self, room: str, after: int | None, before: int | None, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read messages as people read them, from one moment; see `History.messages`."""
 
     @abstractmethod
     async def state(self, room: str) -> RoomState:

@@ -8,8 +8,10 @@ from typing import Final
 
 from msgspec import structs
 
+from chatserver import fold
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
+from chatserver.fold import Messages
 from chatserver.guard import Target, missing, refusal
 from chatserver.pairs import pair_of
 from chatserver.positions import Position
@@ -126,6 +128,16 @@ class MemoryStore(Store):
         found = fitting(kept.publications[max(0, end - limit) : end][::-1], max_bytes)[::-1]
         first = last - len(found) + 1
         return Page(kept.state, first, found, first > kept.first)
+
+    async def messages(
+        self, room: str, after: int | None, before: int | None, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read messages as people read them; see `Store.messages`."""
+        kept = self._rooms.get(room)
+        state, publications = (kept.state, kept.publications) if kept else (RoomState(), [])
+        if after is None:
+            return fold.before(state, publications, before, limit, max_bytes)
+        return fold.after(state, publications, after, limit, max_bytes)
 
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""

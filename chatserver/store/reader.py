@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from chatserver.fold import Messages
 from chatserver.positions import Position
 from chatserver.publications import (
     MOST_UNREAD,
@@ -20,6 +21,7 @@ from chatserver.store.cursors import cursors_of
 from chatserver.store.direct import direct_rooms_of
 from chatserver.store.failures import judge
 from chatserver.store.ledger import FIND_ROOM
+from chatserver.store.messages import read_after, read_before
 from chatserver.store.schema import connect
 
 T = TypeVar("T")
@@ -86,6 +88,19 @@ class Reader:
             found.reverse()
             first = last - len(found) + 1
             return Page(state, first, found, first > state.oldest)
+
+        return await self._run(read)
+
+    async def messages(
+        self, room: str, after: int | None, before: int | None, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read messages as people read them; see `Store.messages`."""
+
+        def read() -> Messages:
+            state, number = self._find(room)
+            if after is None:
+                return read_before(self._connection, number, state, before, limit, max_bytes)
+            return read_after(self._connection, number, state, after, limit, max_bytes)
 
         return await self._run(read)
 

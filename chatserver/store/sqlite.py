@@ -6,6 +6,7 @@ from pathlib import Path
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode, StoreError
+from chatserver.fold import Messages
 from chatserver.positions import Position
 from chatserver.publications import Found, Page, Publication, RoomState, Rules, Unread
 from chatserver.stats import StoreStats
@@ -99,6 +100,12 @@ class SqliteStore(Store):
     async def read_before(self, room: str, before: int | None, limit: int, max_bytes: int) -> Page:
         """Read backwards; see `Store.read_before`."""
         return await self._reader.before(room, before, limit, max_bytes)
+
+    async def messages(
+        self, room: str, after: int | None, before: int | None, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read messages as people read them; see `Store.messages`."""
+        return await self._reader.messages(room, after, before, limit, max_bytes)
 
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""

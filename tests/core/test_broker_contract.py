@@ -1,6 +1,7 @@
 """What every broker promises; each implementation runs the same tests."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -14,11 +15,13 @@ from chatserver.broker.memory import MemoryBroker
 from chatserver.broker.tail import Tails
 from chatserver.context import Published
 from chatserver.errors import ActionError
+from chatserver.fold import Messages
 from chatserver.guard import Guard
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Found, Keeping, Page, RoomState, Unread
 from chatserver.store.sqlite import SqliteStore
+from tests.core.histories import delete, edit, message, reaction
 
 Make = Callable[[Path], Broker]
 """Make a broker; it may keep files in the folder."""
@@ -375,6 +378,57 @@ async def test_rooms_of_two_with_a_history_are_found(bench: Bench) -> None:
         assert found == rooms[:2]
         assert await bench.broker.direct_rooms("eve", after="dm:ann:eve", limit=10) == rooms[2:]
         assert await bench.broker.direct_rooms("bob", after="", limit=1) == rooms[:1]
+
+
+async def folded(
+    bench: Bench, *, after: int | None = None, before: int | None = None, limit: int = 1000
+) -> Messages | None:
+    async with asyncio.timeout(5):
+        return await bench.broker.messages(
+            "lobby", after=after, before=before, limit=limit, max_bytes=2**20
+        )
+
+
+async def test_messages_are_read_as_people_read_them(bench: Bench) -> None:
+    (first,) = await bench.settle(bench.broker.publish(message("a")))
+    if first.position is None:
+        assert await folded(bench) is None
+        return
+    changes = [message("b"), edit(1, "A"), reaction(2), message("c"), delete(2)]
+    await bench.settle(*[bench.broker.publish(each) for each in changes])
+    for bounds, offsets in (
+        ({}, [1, 2, 5]),
+        ({"limit": 2}, [2, 5]),
+        ({"before": 5, "limit": 1}, [2]),
+        ({"after": 0, "limit": 2}, [1, 2]),
+        ({"after": 2}, [3, 5, 6]),
+        ({"after": 6}, []),
+    ):
+        page = await folded(bench, **bounds)
+        assert page is not None
+        assert [offset for offset, _ in page.events] == offsets
+        assert (page.state.epoch, page.state.top) == (first.position.epoch, 6)
+    everything = await folded(bench)
+    assert everything is not None
+    told = [json.loads(event) for _, event in everything.events]
+    assert (told[0]["text"], told[0]["edited"], told[2]["text"]) == ("A", STAMP, "c")
+    assert told[1] == {"offset": 2, "deleted": True}
+
+
+async def test_messages_known_at_once_agree_with_what_was_delivered(bench: Bench) -> None:
+    bench.broker.subscribe("lobby")
+    await bench.settle(bench.broker.publish(message()))
+    if await bench.broker.position("lobby") is None:
+        return
+    for _ in range(20):
+        outcomes = [bench.broker.publish(reaction(1, user=f"u{n}")) for n in range(5)]
+        while not all(outcome.is_done for outcome in outcomes):
+            pending = bench.broker.messages("lobby", limit=2, max_bytes=2**20)
+            if pending.is_done:
+                page = pending.result()
+                assert page is not None
+                assert page.state.top == len(bench.delivered)
+            await asyncio.sleep(0)
 
 
 async def test_a_position_known_at_once_agrees_with_what_was_delivered(bench: Bench) -> None:

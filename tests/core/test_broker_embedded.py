@@ -12,12 +12,14 @@ from chatserver.broker.line import MOST
 from chatserver.broker.tail import Tails
 from chatserver.context import Published
 from chatserver.errors import ActionError
+from chatserver.fold import Messages
 from chatserver.holdback import HoldBack
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Page, Publication
 from chatserver.store import Settle, Stored
 from chatserver.store.sqlite import SqliteStore
+from tests.core.histories import edit, reaction
 from tests.core.stores import STAMP, publication
 
 
@@ -83,7 +85,8 @@ class Stage:
             self.on_deliver(publication, position)
 
     def publish(self, count: int) -> list[Pending[Published]]:
-        return [self.broker.publish(publication(body=b"%d" % n)) for n in range(1, count + 1)]
+        bodies = [b'{"n":%d}' % number for number in range(1, count + 1)]
+        return [self.broker.publish(publication(body=body)) for body in bodies]
 
     def history(self, after: int = 0) -> Pending[Page | None]:
         return self.broker.publications("lobby", after=after, limit=1000, max_bytes=2**20)
@@ -128,6 +131,42 @@ async def test_equal_reads_are_one_page_until_something_is_published(stage: Stag
     third = await whole(stage.history())
     assert (first.last, third.last) == (2, 3)
     assert b'"offset":3' in bytes(third.messages)
+
+
+async def messages(stage: Stage, **bounds: int) -> Messages:
+    async with asyncio.timeout(5):
+        page = await stage.broker.messages("lobby", **{"limit": 50, "max_bytes": 2**20, **bounds})
+    assert page is not None
+    return page
+
+
+async def test_the_newest_messages_are_brought_into_memory_once(stage: Stage) -> None:
+    pages = await asyncio.gather(*[messages(stage) for _ in range(100)])
+    assert {id(page) for page in pages} == {id(pages[0])}
+    assert stage.store.reads == 1
+    again = stage.broker.messages("lobby", limit=50, max_bytes=2**20)
+    assert again.is_done
+    assert again.result() is pages[0]
+    await stage.broker.publish(reaction(1))
+    assert await messages(stage) is not pages[0]
+    assert stage.store.reads == 1
+
+
+async def test_messages_before_what_is_in_memory_come_from_the_file(tmp_path: Path) -> None:
+    stage = await Stage(tmp_path / "chat.db", Tails(room_most=10)).start()
+    for outcome in stage.publish(30):
+        await outcome
+    await stage.broker.publish(edit(3, "changed"))
+    for bounds, offsets in (
+        ({"limit": 20}, [*range(11, 31)]),
+        ({"after": 0, "limit": 3}, [1, 2, 3]),
+        ({"before": 4}, [1, 2, 3]),
+        ({"after": 25}, [*range(26, 32)]),
+    ):
+        page = await messages(stage, **bounds)
+        assert [offset for offset, _ in page.events] == offsets
+    assert b"changed" in (await messages(stage, after=0, limit=3)).events[2][1]
+    await stage.broker.cleanup()
 
 
 async def test_a_read_from_before_a_delivery_is_not_shared_with_who_asks_after(

@@ -1,6 +1,7 @@
 """What is shared of the pages that were read, and for how long."""
 
-from chatserver.broker.pages import Pages, Wanted
+from chatserver.broker.pages import Pages
+from chatserver.broker.reads import Wanted
 from chatserver.broker.tail import COST
 from chatserver.publications import Page, RoomState
 from tests.core.stores import publication
@@ -13,7 +14,7 @@ def page(size: int = 100) -> Page:
 
 
 def test_a_page_is_shared_by_those_who_want_just_that() -> None:
-    pages, shared = Pages(), page()
+    pages, shared = Pages[Page](), page()
     pages.add("lobby", NEWEST, shared)
     assert pages.get("lobby", NEWEST) is shared
     assert pages.get("tea", NEWEST) is None
@@ -21,7 +22,7 @@ def test_a_page_is_shared_by_those_who_want_just_that() -> None:
 
 
 def test_a_publication_ends_the_pages_of_its_room_only() -> None:
-    pages, other = Pages(), page()
+    pages, other = Pages[Page](), page()
     pages.add("lobby", NEWEST, page())
     pages.add("lobby", (0, None, 50, 1000), page())
     pages.add("tea", NEWEST, other)
@@ -32,7 +33,7 @@ def test_a_publication_ends_the_pages_of_its_room_only() -> None:
 
 
 def test_rooms_not_read_for_longest_make_room() -> None:
-    pages = Pages(most_bytes=3 * (COST + 2 * 100))
+    pages = Pages[Page](most_bytes=3 * (COST + 2 * 100))
     for room in ("a", "b", "c"):
         pages.add(room, NEWEST, page())
     assert pages.get("a", NEWEST)
@@ -42,7 +43,7 @@ def test_rooms_not_read_for_longest_make_room() -> None:
 
 
 def test_what_was_forgotten_leaves_its_space_to_others() -> None:
-    pages = Pages(most_bytes=2 * (COST + 2 * 100))
+    pages = Pages[Page](most_bytes=2 * (COST + 2 * 100))
     for _ in range(5):
         pages.add("a", NEWEST, page())
         pages.forget("a")
@@ -53,7 +54,7 @@ def test_what_was_forgotten_leaves_its_space_to_others() -> None:
 
 
 def test_pages_with_nothing_in_them_are_bounded_too() -> None:
-    pages = Pages(most_bytes=10 * COST)
+    pages = Pages[Page](most_bytes=10 * COST)
     empty = Page(RoomState(), 1, [], more=False)
     for after in range(11):
         pages.add(f"room {after}", (after, None, 50, 1000), empty)
@@ -61,6 +62,6 @@ def test_pages_with_nothing_in_them_are_bounded_too() -> None:
 
 
 def test_a_page_larger_than_all_may_be_is_not_kept() -> None:
-    pages = Pages(most_bytes=1000)
+    pages = Pages[Page](most_bytes=1000)
     pages.add("lobby", NEWEST, page(2000))
     assert pages.get("lobby", NEWEST) is None

@@ -1,0 +1,110 @@
+"""Read messages with their changes from the file, within one snapshot."""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from chatserver.fold import Changes, Entry, Messages, page
+from chatserver.publications import Publication, RoomState
+
+SPAN: Final = 10_000
+"""Publications looked through for one page, most of which may be changes."""
+
+MOST_CHANGES: Final = 2000
+"""Changes at which a page ends; those of its first message are read in any case."""
+
+_COLUMNS: Final = "offset, user, cid, timestamp, target, kind, body"
+_AFTER: Final = f"""SELECT {_COLUMNS} FROM publication
+    WHERE room = ? AND offset >= ? AND offset <= ?
+    AND (target IS NULL OR target <= ? AND body IS NOT NULL)
+    ORDER BY offset LIMIT ?"""  # noqa: S608 - constants
+_BEFORE: Final = f"""SELECT {_COLUMNS} FROM publication
+    WHERE room = ? AND offset >= ? AND offset <= ? AND target IS NULL
+    ORDER BY offset DESC LIMIT ?"""  # noqa: S608 - constants
+# Of many edits only the last is read. Rows lie in the order of storing (schema.py), so that by id
+# the index finds a later one at once.
+_CHANGES: Final = """SELECT target, user, timestamp, kind, body FROM publication AS change
+    WHERE room = ? AND target >= ? AND target <= ? AND body IS NOT NULL
+    AND (kind IN ('reaction', 'pin') OR kind = 'edit' AND NOT EXISTS (
+        SELECT 1 FROM publication AS later INDEXED BY publication_target
+        WHERE later.room = change.room AND later.target = change.target
+        AND later.kind = 'edit' AND later.id > change.id
+    )) ORDER BY target"""
+_CHANGES_AFTER: Final = f"{_CHANGES}, id"
+_CHANGES_BEFORE: Final = f"{_CHANGES} DESC, id"
+
+_Row = tuple[int, str, str | None, str, int | None, str, bytes | None]
+
+
+def read_after(
+    connection: sqlite3.Connection,
+    room: int,
+    state: RoomState,
+    after: int,
+    limit: int,
+    max_bytes: int,
+) -> Messages:
+    """Read forwards; see `Store.messages`."""
+    first = max(after + 1, state.oldest)
+    last = min(state.top, first + SPAN - 1)
+    limit = min(limit, SPAN)
+    rows = connection.execute(_AFTER, (room, first, last, after, limit + 1))
+    entries, limit = _take(rows, limit, max_bytes)
+    changes, limit = _changes(connection, _CHANGES_AFTER, room, entries, limit)
+    return page(state, entries, changes, limit, max_bytes, end=last, edge=state.top)
+
+
+def read_before(
+    connection: sqlite3.Connection,
+    room: int,
+    state: RoomState,
+    before: int | None,
+    limit: int,
+    max_bytes: int,
+) -> Messages:
+    """Read backwards; see `Store.messages`."""
+    last = state.top if before is None else min(before - 1, state.top)
+    first = max(state.oldest, last - SPAN + 1)
+    limit = min(limit, SPAN)
+    rows = connection.execute(_BEFORE, (room, first, last, limit + 1))
+    entries, limit = _take(rows, limit, max_bytes)
+    changes, limit = _changes(connection, _CHANGES_BEFORE, room, entries, limit)
+    return page(state, entries, changes, limit, max_bytes, end=first, edge=state.oldest)
+
+
+def _take(rows: Iterable[_Row], limit: int, max_bytes: int) -> tuple[list[Entry], int]:
+    entries: list[Entry] = []
+    size = 0
+    for offset, user, cid, timestamp, target, kind, body in rows:
+        size += len(body or b"")
+        entries.append(
+            (
+                offset,
+                Publication(
+                    "", body or b"", timestamp, user or None, cid, kind=kind, target=target
+                ),
+            )
+        )
+        if len(entries) > 1 and size > max_bytes:
+            return entries, min(limit, len(entries) - 1)
+    return entries, limit
+
+
+def _changes(
+    connection: sqlite3.Connection,
+    query: str,
+    room: int,
+    entries: Sequence[Entry],
+    limit: int,
+) -> tuple[Changes, int]:
+    found: defaultdict[int, list[Publication]] = defaultdict(list)
+    offsets = [offset for offset, _ in entries[:limit]]
+    if not offsets:
+        return found, limit
+    rows = connection.execute(query, (room, min(offsets), max(offsets)))
+    for count, (target, user, timestamp, kind, body) in enumerate(rows):
+        if count >= MOST_CHANGES and target not in found:
+            return found, offsets.index(target)
+        found[target].append(Publication("", body, timestamp, user or None, kind=kind))
+    return found, limit

@@ -1,0 +1,124 @@
+"""Messages with their changes, as they are read from the file."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatserver.publications import Publication, keep_all
+from chatserver.store import Store, Stored, messages
+from chatserver.store.memory import MemoryStore
+from chatserver.store.sqlite import SqliteStore
+from tests.core.histories import edit, message, publications, reaction
+from tests.core.stores import add, append, opened
+
+FAR = 2**20
+
+Bounds = tuple[int | None, int | None]
+"""After and before."""
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    async with opened(tmp_path / "chat.db") as store:
+        yield store
+
+
+async def outcomes(store: Store, sent: Sequence[Publication]) -> list[str]:
+    """Append all at once; return what became of each."""
+    settled = await asyncio.gather(*[append(store, each) for each in sent], return_exceptions=True)
+    return [str(each.position.offset if isinstance(each, Stored) else each) for each in settled]
+
+
+async def backwards(store: Store, limit: int, max_bytes: int) -> list[tuple[int, bytes]]:
+    """Read a whole room in pages, newest first."""
+    events: list[tuple[int, bytes]] = []
+    before: int | None = None
+    more = True
+    while more:
+        page = await store.messages("lobby", None, before, limit, max_bytes)
+        size = sum(len(event) for _, event in page.events)
+        assert size <= max_bytes or len(page.events) == 1
+        assert before is None or page.next < before or not page.more
+        events = page.events + events
+        before, more = page.next, page.more
+    return events
+
+
+@given(st.lists(publications(15), max_size=60), st.integers(1, 9), st.integers(1, 800))
+@settings(max_examples=30)
+def test_the_file_tells_what_memory_tells(
+    sent: list[Publication], limit: int, max_bytes: int
+) -> None:
+    async def compare(path: Path) -> None:
+        memory = MemoryStore()
+        await memory.startup(keep_all)
+        async with opened(path) as file:
+            assert await outcomes(file, sent) == await outcomes(memory, sent)
+            for place in range(len(sent) + 3):
+                ways: list[Bounds] = [(place, None), (None, place), (None, None)]
+                for bounds in ways:
+                    told, expected = [
+                        await each.messages("lobby", *bounds, limit, FAR) for each in (file, memory)
+                    ]
+                    assert told.events == expected.events
+                    assert (told.more, told.next) == (expected.more, expected.next)
+            everything = (await memory.messages("lobby", None, None, FAR, FAR)).events
+            assert await backwards(file, limit, max_bytes) == everything
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(compare(Path(folder) / "chat.db"))
+
+
+async def test_a_long_stretch_of_changes_takes_several_pages(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "SPAN", 10)
+    sent = [message("a"), message("b"), *[reaction(2, user=f"u{n}") for n in range(25)]]
+    await add(store, *sent)
+    newest = await store.messages("lobby", None, None, 50, FAR)
+    assert (newest.events, newest.more, newest.next) == ([], True, 18)
+    assert [offset for offset, _ in await backwards(store, 50, FAR)] == [1, 2]
+    forwards = await store.messages("lobby", 1, None, 50, FAR)
+    assert ([offset for offset, _ in forwards.events], forwards.next) == ([2], 11)
+    on = await store.messages("lobby", 11, None, 50, FAR)
+    assert ([offset for offset, _ in on.events], on.more, on.next) == ([*range(12, 22)], True, 21)
+
+
+async def test_a_page_has_so_many_changes_and_each_message_all_of_its_own(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "MOST_CHANGES", 5)
+    changes = [reaction(target, user=f"u{n}") for target in (1, 2, 3) for n in range(4)]
+    await add(store, message(), message(), message(), *changes)
+    pages: list[tuple[Bounds, list[int]]] = [
+        ((0, None), [1, 2]),
+        ((None, None), [2, 3]),
+        ((2, None), [3]),
+    ]
+    for bounds, offsets in pages:
+        page = await store.messages("lobby", *bounds, 50, FAR)
+        found = [(offset, json.loads(event)) for offset, event in page.events]
+        assert [offset for offset, _ in found if offset <= 3] == offsets
+        assert {event["reactions"]["👍"]["count"] for o, event in found if o <= 3} == {4}
+        assert page.more == (offsets != [3])
+    assert len(await backwards(store, 50, FAR)) == 3
+
+
+async def test_of_many_edits_the_last_is_read(store: SqliteStore) -> None:
+    await add(store, message("0"), message("x"), *[edit(1, str(n)) for n in range(1, 300)])
+    await add(store, edit(2, "y"), edit(1, "last"), reaction(1))
+    page = await store.messages("lobby", 0, None, 50, FAR)
+    assert [json.loads(event)["text"] for _, event in page.events] == ["last", "y"]
+
+
+async def test_a_room_nobody_wrote_to_has_no_messages(store: SqliteStore) -> None:
+    ways: list[Bounds] = [(0, None), (5, None), (None, None), (None, 3)]
+    for bounds in ways:
+        page = await store.messages("nowhere", *bounds, 50, FAR)
+        assert (page.events, page.more) == ([], False)
