@@ -19,6 +19,8 @@ from chatserver.errors import (
     StoreError,
 )
 from chatserver.extension import NoConfig, action
+from chatserver.fold import Messages
+from chatserver.guard import Guard
 from chatserver.history import History
 from chatserver.middleware import ConnectNext, MessageNext, Middleware
 from chatserver.names import clean_name
@@ -49,11 +51,13 @@ __all__ = [
     "ErrorCode",
     "Found",
     "Grant",
+    "Guard",
     "Handshake",
     "History",
     "Hub",
     "Identity",
     "MessageNext",
+    "Messages",
     "Middleware",
     "NoConfig",
     "Outcome",

@@ -4,10 +4,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from chatserver import Context, NoConfig, Outcome, Pending, Plugin, Published, Reply, action
+from chatserver import Context, NoConfig, Outcome, Pending, Plugin, Reply, action
 
-Cid = Annotated[str, Meta(min_length=1, max_length=64)]
+from .sent import Cid, acknowledge
+
 Target = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+"""The offset of another message."""
 
 
 class Message(Struct, frozen=True):
@@ -36,18 +38,4 @@ def say(
     if reply_to is not None:
         fields["reply_to"] = reply_to
     published = ctx.hub.publish(room, "message", fields, author=ctx.session, cid=cid)
-    if ctx.envelope.id is None:
-        # Without an id there is no acknowledgement, but there can still be errors.
-        return None if published.is_done else published.then(lambda _: None)
-    return published.then(lambda result: _sent(result, cid))
-
-
-def _sent(result: Published, cid: str | None) -> Reply:
-    fields: dict[str, object] = {"room": result.room, "timestamp": result.timestamp}
-    if result.position is not None:
-        fields |= {"offset": result.position.offset, "epoch": result.position.epoch}
-    if cid is not None:
-        fields["cid"] = cid
-    if result.duplicate:
-        fields["duplicate"] = True
-    return Reply("sent", **fields)
+    return acknowledge(ctx, published, cid)

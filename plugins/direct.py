@@ -8,7 +8,8 @@ from chatserver import ActionError, Context, ErrorCode, NoConfig, Outcome, Plugi
 from chatserver.names import MAX_USER_ID
 from chatserver.pairs import direct_room
 
-from .chat import Cid, Target, say
+from .chat import Target, say
+from .sent import Cid
 
 
 class Direct(Struct, frozen=True):

@@ -8,9 +8,9 @@ from chatserver import (
     ActionError,
     Context,
     ErrorCode,
+    Messages,
     NoConfig,
     Outcome,
-    Page,
     Plugin,
     Reply,
     Right,
@@ -35,7 +35,10 @@ class HistoryPlugin(Plugin[NoConfig]):
 
     @action("history")
     async def history(self, ctx: Context, msg: History) -> Outcome:
-        """Read behind an offset, or before one; a page ends below the largest frame."""
+        """Read behind an offset, or before one; a page ends below the largest frame.
+
+        Changes are folded into the messages they are about, unless the asker has these already.
+        """
         room = ctx.require_room(msg.room, Right.READ)
         if msg.since is not None and msg.before is not None:
             raise ActionError(
@@ -43,20 +46,17 @@ class HistoryPlugin(Plugin[NoConfig]):
             )
         most = ctx.hub.config.limits.max_frame_out
         limit, max_bytes = fit(msg.limit, most, most)
-        read = ctx.hub.history.publications(
+        read = ctx.hub.history.messages(
             room, after=msg.since, before=msg.before, limit=limit, max_bytes=max_bytes
         )
         return read.then(lambda page: _reply(room, page))
 
 
-def _reply(room: str, page: Page | None) -> Reply:
-    page = page or Page(RoomState(), 1, [], more=False)
-    return Reply(
-        "history",
-        room=room,
-        messages=page.messages,
-        offset=page.state.top,
-        epoch=page.state.epoch,
-        oldest=page.state.oldest,
-        more=page.more,
-    )
+def _reply(room: str, page: Messages | None) -> Reply:
+    page = page or Messages(RoomState(), [], more=False, next=0)
+    fields: dict[str, object] = {"room": room, "messages": page.encoded}
+    fields |= {"offset": page.state.top, "epoch": page.state.epoch, "oldest": page.state.oldest}
+    fields["more"] = page.more
+    if page.more:
+        fields["next"] = page.next
+    return Reply("history", **fields)

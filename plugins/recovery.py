@@ -2,9 +2,9 @@
 
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
-from chatserver import ActionError, ErrorCode, Hub, Page, RoomState
+from chatserver import ActionError, ErrorCode, Hub, RoomState
 
 OVERHEAD: Final = 1024
 """Bytes of an answer beside its messages."""
@@ -20,7 +20,10 @@ MOST: Final = 1000
 
 Offset = Annotated[int, Meta(ge=0, le=2**62)]
 
-Stream = tuple[RoomState | None, Page | None]
+Given = tuple[Raw, bool]
+"""Encoded events, and whether there are more to be read."""
+
+Stream = tuple[RoomState | None, Given | None]
 """Where a room stands, and what the client is given of it, if anything."""
 
 
@@ -53,18 +56,18 @@ async def stream(hub: Hub, room: str, since: Since | None, last: int | None) -> 
         ActionError: ``unavailable``.
     """
     if since is not None:
-        state, page = await _missed(hub, room, since)
-        fields: dict[str, object] = {"recovered": page is not None}
+        state, given = await _missed(hub, room, since)
+        fields: dict[str, object] = {"recovered": given is not None}
     else:
-        state, page = await _newest(hub, room, last) if last else (await _state(hub, room), None)
+        state, given = await _newest(hub, room, last) if last else (await _state(hub, room), None)
         fields = {}
     if state is not None:
         fields |= {"offset": state.top, "epoch": state.epoch}
         if since is not None or last is not None:
             fields["oldest"] = state.oldest
-            if page.more if page else state.oldest <= state.top:
+            if given[1] if given else state.oldest <= state.top:
                 fields["more"] = True
-    return {**fields, "messages": page.messages if page else []}
+    return {**fields, "messages": given[0] if given else []}
 
 
 async def _state(hub: Hub, room: str) -> RoomState | None:
@@ -89,7 +92,7 @@ async def _missed(hub: Hub, room: str, since: Since) -> Stream:
         read = hub.history.publications(room, after=since.offset, limit=limit, max_bytes=max_bytes)
         if read.is_done:
             page = read.result()
-            return state, None if page is None or page.more else page
+            return state, None if page is None or page.more else (page.messages, False)
         page = await read
         if page is None or page.more:
             break
@@ -100,14 +103,14 @@ async def _newest(hub: Hub, room: str, count: int) -> Stream:
     _, most_bytes = _bounds(hub, room)
     count, max_bytes = fit(count, most_bytes, hub.config.limits.max_frame_out)
     for _ in range(TRIES):
-        read = hub.history.publications(room, limit=count, max_bytes=max_bytes)
-        if read.is_done:
-            page = read.result()
-            return (None, None) if page is None else (page.state, page)
-        page = await read
-        if page is not None:
-            # Large messages make a page shorter; one that asks for more is never there at once.
-            count = min(count, max(1, len(page.publications)))
+        page = await hub.history.messages(room, limit=count, max_bytes=max_bytes)
+        state = await _state(hub, room)
+        if page is None or state is None:
+            return None, None
+        if (page.state.epoch, page.state.top) == (state.epoch, state.top):
+            return page.state, (page.encoded, page.more)
+        # In a busy room, fewer of them are more likely to be in memory.
+        count = max(1, len(page.events) // 2)
     return await _state(hub, room), None
 
 

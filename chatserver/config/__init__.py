@@ -25,6 +25,7 @@ DEFAULT_PLUGINS = (
     "chat",
     "direct",
     "history",
+    "changes",
     "search",
     "cursors",
     "ping",

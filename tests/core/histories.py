@@ -45,7 +45,7 @@ def _changing(target: int, made: Publication) -> Publication:
     return structs.replace(made, target=target)
 
 
-def publications(top: int = 30) -> st.SearchStrategy[Publication]:
+def publications(top: int = 6) -> st.SearchStrategy[Publication]:
     """Make messages, and changes of whatever stands at the first offsets."""
     targets, users = st.integers(1, top), st.sampled_from(USERS)
     texts, flags = st.text('abc"\\é', max_size=5), st.booleans()

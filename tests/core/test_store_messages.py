@@ -50,7 +50,7 @@ async def backwards(store: Store, limit: int, max_bytes: int) -> list[tuple[int,
     return events
 
 
-@given(st.lists(publications(15), max_size=60), st.integers(1, 9), st.integers(1, 800))
+@given(st.lists(publications(), max_size=60), st.integers(1, 9), st.integers(1, 800))
 @settings(max_examples=30)
 def test_the_file_tells_what_memory_tells(
     sent: list[Publication], limit: int, max_bytes: int
