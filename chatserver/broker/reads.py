@@ -23,8 +23,8 @@ class Reads(Generic[T]):
         reads = self._rooms.setdefault(room, {})
         task = reads.get(wanted)
         if task is None:
-            task = reads[wanted] = asyncio.get_running_loop().create_task(read())
-            task.add_done_callback(lambda _: self._ended(room, wanted, reads))
+            run = self._run(room, wanted, reads, read)
+            task = reads[wanted] = asyncio.get_running_loop().create_task(run)
         return task
 
     def is_current(self, room: str, wanted: Wanted) -> bool:
@@ -36,7 +36,17 @@ class Reads(Generic[T]):
         """Let nobody share what is on its way any longer: the room has changed."""
         self._rooms.pop(room, None)
 
-    def _ended(self, room: str, wanted: Wanted, reads: "dict[Wanted, asyncio.Task[T]]") -> None:
-        del reads[wanted]
-        if not reads and self._rooms.get(room) is reads:
-            del self._rooms[room]
+    async def _run(
+        self,
+        room: str,
+        wanted: Wanted,
+        reads: "dict[Wanted, asyncio.Task[T]]",
+        read: Callable[[], Coroutine[object, object, T]],
+    ) -> T:
+        # It is taken out before it is done: what is there at once would be ahead of the members.
+        try:
+            return await read()
+        finally:
+            del reads[wanted]
+            if not reads and self._rooms.get(room) is reads:
+                del self._rooms[room]

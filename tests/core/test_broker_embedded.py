@@ -189,10 +189,13 @@ async def test_memory_does_not_know_more_than_was_delivered(stage: Stage) -> Non
     assert (await whole(stage.history())).state.top == 3
     assert stage.delivered == []
     state, page = stage.broker.position("lobby"), stage.history(after=2)
+    folded = stage.broker.messages("lobby", limit=50, max_bytes=2**20)
     assert not state.is_done
     assert not page.is_done
+    assert not folded.is_done
     await state
     await page
+    await folded
     stage.store.settle_all()
     assert (await outcome).position == Position((await whole(stage.history())).state.epoch, 3)
     assert stage.delivered == [3]
