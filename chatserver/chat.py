@@ -17,6 +17,7 @@ from chatserver.endpoint import Endpoint, Identify, new_session
 from chatserver.envelope import encode_event
 from chatserver.errors import CloseCode, ConfigError
 from chatserver.extension import AnyExtension
+from chatserver.fold import Messages
 from chatserver.frames import text_frame
 from chatserver.hub import LocalHub
 from chatserver.liveness import Sweeper
@@ -146,6 +147,24 @@ class Chat:
             Member(session.user.id, session.username, session.id)
             for session in self.hub.members(room)
         ]
+
+    def history(
+        self,
+        room: str,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 50,
+        max_bytes: int = 1024 * 1024,
+    ) -> Pending[Messages | None]:
+        """Read a room's messages as people read them; see `History.messages`.
+
+        The outcome is None where the room keeps no history; it raises `ActionError`
+        (``unavailable``).
+        """
+        return self.hub.history.messages(
+            room, after=after, before=before, limit=limit, max_bytes=max_bytes
+        )
 
     async def drain(self, grace: float | None = None) -> None:
         """Tell clients to reconnect elsewhere, settle what is pending, and close them in batches.

@@ -16,7 +16,7 @@ CONFIG = "config: "
 
 VARYING = {
     *("session", "epoch", "user", "sender", "guest_token", "timestamp", "time", "version"),
-    "since",
+    *("since", "edited", "senders"),
 }
 """Fields that differ from run to run; what the docs show has the same form."""
 
@@ -62,7 +62,7 @@ def same(told: object, said: object, name: str = "") -> bool:
     if isinstance(told, dict) and isinstance(said, dict):
         return told.keys() == said.keys() and all(same(told[key], said[key], key) for key in told)
     if isinstance(told, list) and isinstance(said, list):
-        return len(told) == len(said) and all(map(same, told, said))
+        return len(told) == len(said) and all(map(same, told, said, [name] * len(told)))
     if name in VARYING and isinstance(told, str) and isinstance(said, str):
         return form(told) == form(said)
     return told == said

@@ -1,6 +1,7 @@
 """Embed chats in an application: where they are mounted, and what they leave alone."""
 
 import asyncio
+import json
 import logging
 import re
 import signal
@@ -160,6 +161,26 @@ async def test_a_plugin_instance_is_added_and_its_pages_are_below_the_prefix(
     client = await aiohttp_client(app)
 
     assert await (await client.get("/chat/board")).text() == "the board"
+
+
+async def test_the_host_reads_what_its_rooms_keep(
+    aiohttp_client: AiohttpClient, settings: Settings
+) -> None:
+    app = web.Application()
+    chat = chatserver.setup(app, settings)
+    client = await aiohttp_client(app)
+    alice = await talk(client, "/chat", "orders")
+    await chat.publish("orders", "order.paid", order=7)
+    await alice.request("message", text="thanks", room="orders")
+    await alice.request("edit", offset=2, text="thank you", room="orders")
+
+    newest = await chat.history("orders", limit=1)
+    assert newest is not None
+    assert json.loads(bytes(newest.encoded))[0]["text"] == "thank you"
+    assert newest.more
+    older = await chat.history("orders", before=newest.next)
+    assert older is not None
+    assert [json.loads(event)["order"] for _, event in older.events] == [7]
 
 
 # What is taken already
