@@ -11,8 +11,10 @@ from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Rules, keep_all
 from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Stored
+from chatserver.store.reader import Reader
 from chatserver.store.schema import open_file
 from chatserver.store.writer import SIZES, WARY, Writer, cut
+from tests.core.histories import delete, edit, message, reaction
 from tests.core.stores import FAR, STAMP, add, bodies, opened, publication
 
 NOW = 1_800_000_000.0
@@ -316,3 +318,26 @@ async def test_of_too_many_cursors_those_moved_last_count(path: Path) -> None:
     connection.close()
     async with opened(path) as store:
         assert list((await store.cursors(["ann"]))["ann"]) == rooms[3:]
+
+
+@pytest.mark.parametrize("size", [1, 300, 5000])
+async def test_a_deleted_message_and_all_its_changes_are_in_no_file(path: Path, size: int) -> None:
+    """Among others that stay, and with a reader that has seen them."""
+    connection = open_file(path, 1)
+    writer, reader = Writer(connection, keep_all), Reader(path, 1)
+    for number in range(50):
+        writer.write([message("kept"), message("plugh" * size)])
+        secret = 2 + 6 * number
+        writer.write([edit(secret, f"xyzzy{number}" * size), reaction(secret, "frotz")])
+        writer.write([edit(1 + 6 * number, "changed")])
+        page = await reader.messages("lobby", 6 * number, None, 10, FAR)
+        assert b"xyzzy" in bytes(page.encoded)
+        writer.write([delete(secret)])
+    while writer.sweep(NOW):
+        pass
+    files = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    for word in (b"xyzzy", b"plugh", b"frotz"):
+        assert [name for name, content in files.items() if word in content] == []
+    assert any(b"changed" in content for content in files.values())
+    await reader.close()
+    connection.close()
