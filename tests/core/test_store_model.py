@@ -16,6 +16,7 @@ from hypothesis.stateful import (
 )
 
 from chatserver.errors import ActionError
+from chatserver.guard import ANYBODY, Guard
 from chatserver.publications import Keeping, Publication
 from chatserver.store import CID_LIFE, Stored, slack
 from chatserver.store.schema import close_file, open_file
@@ -29,7 +30,21 @@ CIDS = [None, "c1", "c2", "c3", "c4"]
 DIGESTS = [b"a", b"b"]
 DAY = float(CID_LIFE)
 
+GUARD = Guard(author="ann", within=3600.0, most=3)
+
 Sent = tuple[str, str | None, str | None, bytes]
+Meant = tuple[str, str | None, int, bool, bool]
+"""A change: room, cid, how far behind the top its target is, whether it erases, and is guarded."""
+
+
+class Kept:
+    """What the model knows of a publication."""
+
+    def __init__(self, time: float, sent: Publication) -> None:
+        self.time = time
+        self.user = sent.user
+        self.target = sent.target
+        self.body: bytes | None = sent.body
 
 
 def rules(room: str) -> Keeping:
@@ -54,7 +69,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "chat.db"
         self.now = 1_800_000_000.0
         self.counter = 0
-        self.log: dict[str, list[tuple[float, bytes]]] = {room: [] for room in ROOMS}
+        self.log: dict[str, list[Kept]] = {room: [] for room in ROOMS}
         self.epochs: dict[str, str] = {}
         self.cids: dict[tuple[str, str, str], tuple[float, int, bytes]] = {}
         self.seen_oldest = dict.fromkeys(ROOMS, 1)
@@ -86,23 +101,71 @@ class StoreMachine(RuleBasedStateMachine):
             publications.append(
                 Publication(room, b"%d" % self.counter, stamp(self.now), user, cid, digest=digest)
             )
+        self.write(publications)
+
+    @rule(
+        changes=st.lists(
+            st.tuples(
+                st.sampled_from(ROOMS),
+                st.sampled_from(CIDS),
+                st.integers(-1, 12),
+                st.booleans(),
+                st.booleans(),
+            ),
+            max_size=20,
+        )
+    )
+    def change(self, changes: list[Meant]) -> None:
+        publications = []
+        for room, cid, back, erases, guarded in changes:
+            self.counter += 1
+            publications.append(
+                Publication(
+                    *(room, b"%d" % self.counter, stamp(self.now), "ann", cid),
+                    digest=b"change",
+                    kind="edit",
+                    target=max(0, len(self.log[room]) - back),
+                    erases=erases,
+                    guard=GUARD if guarded else ANYBODY,
+                )
+            )
+        self.write(publications)
+
+    def write(self, publications: list[Publication]) -> None:
+        # A room is trimmed after the batch; until then its changes may be about what goes.
+        oldest = {room: self.oldest(room) for room in ROOMS}
         outcomes = self.writer.write(publications)
         assert len(outcomes) == len(publications)
         for sent, outcome in zip(publications, outcomes, strict=True):
-            self.check(sent, outcome)
+            self.check(sent, outcome, oldest[sent.room])
 
-    def check(self, sent: Publication, outcome: Stored | ActionError) -> None:
+    def refused(self, sent: Publication, oldest: int) -> str | None:
+        """The code of the refusal of a change, by the model."""
+        log, target = self.log[sent.room], sent.target
+        if target is None:
+            return None
+        if not oldest <= target <= len(log):
+            return "not_found"
+        found = log[target - 1]
+        if found.target is not None or found.body is None:
+            return "not_found"
+        changes = sum(each.target == target for each in log[oldest - 1 :])
+        if sent.guard == GUARD and (
+            found.user != "ann" or self.now - found.time > 3600 or changes >= 3
+        ):
+            return "forbidden"
+        return None
+
+    def check(self, sent: Publication, outcome: Stored | ActionError, before: int) -> None:
         log = self.log[sent.room]
         key = (sent.room, sent.user or "", sent.cid or "")
         known = self.cids.get(key)
         if known is not None:
             time, offset, digest = known
-            forgotten = (
-                isinstance(outcome, Stored)
-                and not outcome.duplicate
-                and self.now - time > DAY
-                and offset < self.oldest(sent.room)
+            remembered = (
+                outcome.duplicate if isinstance(outcome, Stored) else outcome.code == "conflict"
             )
+            forgotten = not remembered and self.now - time > DAY and offset < self.oldest(sent.room)
             if not forgotten:
                 if digest != sent.digest:
                     assert isinstance(outcome, ActionError)
@@ -113,12 +176,21 @@ class StoreMachine(RuleBasedStateMachine):
                     assert outcome.position.offset == offset
                     assert outcome.timestamp == stamp(time)
                 return
+        refused = self.refused(sent, before)
+        if refused is not None:
+            assert isinstance(outcome, ActionError)
+            assert outcome.code == refused
+            return
         assert isinstance(outcome, Stored)
         assert not outcome.duplicate
         assert outcome.timestamp == sent.timestamp
         assert outcome.position.offset == len(log) + 1
         assert self.epochs.setdefault(sent.room, outcome.position.epoch) == outcome.position.epoch
-        log.append((self.now, sent.body))
+        if sent.erases:
+            for offset, each in enumerate(log, 1):
+                if sent.target in (offset, each.target):
+                    each.body = None
+        log.append(Kept(self.now, sent))
         if sent.cid is not None:
             self.cids[key] = (self.now, len(log), sent.digest)
 
@@ -133,7 +205,7 @@ class StoreMachine(RuleBasedStateMachine):
         for room, keeping in ((room, rules(room)) for room in ROOMS):
             log, oldest = self.log[room], self.oldest(room)
             if keeping.age is not None:
-                assert all(self.now - time <= keeping.age for time, _ in log[oldest - 1 :])
+                assert all(self.now - each.time <= keeping.age for each in log[oldest - 1 :])
             if keeping.length is not None:
                 assert len(log) - oldest + 1 <= keeping.length
 
@@ -184,7 +256,7 @@ class StoreMachine(RuleBasedStateMachine):
                 (room,),
             ).fetchall()
             assert rows == [
-                (offset, body) for offset, (_, body) in enumerate(log, 1) if offset >= oldest
+                (offset, each.body) for offset, each in enumerate(log, 1) if offset >= oldest
             ]
             kept = len(rows)
             if keeping.length is None and keeping.age is None:
@@ -194,7 +266,7 @@ class StoreMachine(RuleBasedStateMachine):
                 if keeping.age is None:
                     assert kept >= min(len(log), keeping.length)
             if keeping.age is not None and keeping.length is None:
-                young = sum(self.now - time < keeping.age for time, _ in log)
+                young = sum(self.now - each.time < keeping.age for each in log)
                 assert kept >= young
 
 
