@@ -19,8 +19,8 @@ PUBLIC = {
     *("Context", "Handshake", "Hub", "Outcome", "Published", "Pending"),
     *("Plugin", "Middleware", "ConnectNext", "MessageNext", "NoConfig", "action"),
     *("Identity", "Reply", "Session", "State", "StateKey", "User"),
-    *("Found", "History", "Page", "Position", "Publication", "RoomState", "Unread"),
-    *("EVERYWHERE", "Grant", "Right", "Rights", "clean_name"),
+    *("Found", "History", "Messages", "Page", "Position", "Publication", "RoomState", "Unread"),
+    *("EVERYWHERE", "Grant", "Guard", "Right", "Rights", "clean_name"),
     *("CHAT", "Chat", "create_app", "setup", "__version__"),
 }
 HOST_ONLY = {"CHAT", "Chat", "create_app", "setup"}

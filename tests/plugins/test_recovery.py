@@ -1,0 +1,251 @@
+"""Whoever joins, however and whenever, knows what the room says after all."""
+
+import asyncio
+import json
+import tempfile
+from pathlib import Path
+from typing import cast
+
+from chatserver_plugins.recovery import Since, stream
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from chatserver.broker.embedded import EmbeddedBroker
+from chatserver.broker.tail import Tails
+from chatserver.config import Config, LimitsConfig
+from chatserver.context import Published
+from chatserver.errors import ActionError
+from chatserver.hub import LocalHub
+from chatserver.pending import Pending
+from chatserver.publications import Durability, Keeping
+from chatserver.session import Identity, Session
+from chatserver.stats import Stats
+from chatserver.store.sqlite import SqliteStore
+from tests.core.sinks import Crank, RecordingSink
+
+ROOM = "lobby"
+CONFIG = Config(limits=LimitsConfig(recovery_limit=6))
+
+RELAXED = Keeping(Durability.RELAXED)
+"""Waiting for the disk would take the most of the time."""
+
+Event = dict[str, object]
+Change = tuple[str, int]
+"""An edit or delete, and its target."""
+
+
+class Client:
+    """Follow a room by what docs/protocol.md says, over several connections.
+
+    Attributes:
+        texts: What it has of each message, None where that was deleted.
+        first: The offset from which on it has all messages.
+        top: The last offset it has seen.
+    """
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.sink = RecordingSink()
+        self.epoch = ""
+        self.first = 1
+        self.top = 0
+        self.texts: dict[int, object] = {}
+        self._as_of: dict[int, int] = {}
+        self._read = 0
+
+    async def join(self, hub: LocalHub, last: int | None, number: int) -> None:
+        """Connect and join, with the position it has or with the newest messages."""
+        session = Session(f"c{number}", Identity(user=f"user{number}"), "")
+        session.sink = self.sink = RecordingSink()
+        self._read = 0
+        hub.attach(session)
+        since = None if last else Since(self.top, self.epoch)
+        told = await stream(hub, ROOM, since, last)
+        hub.join(session, ROOM)
+        self.session = session
+        events = json.loads(bytes(cast("bytes", told["messages"]) or b"[]"))
+        self.epoch, joined = str(told["epoch"]), int(str(told["offset"]))
+        if last:
+            assert len(events) <= last
+            self.texts, self._as_of = {}, {}
+            self.first = events[0]["offset"] if events else joined + 1
+            self._take(events, as_of=joined)
+        elif told["recovered"]:
+            assert [event["offset"] for event in events] == list(range(self.top + 1, joined + 1))
+            self._take(events)
+        else:
+            # Too much was missed, or a slow disk kept memory from knowing the room.
+            assert events == []
+            await self._page(hub, joined)
+        self.top = max(self.top, joined)
+
+    def listen(self) -> None:
+        """Take what has come live: it has no holes."""
+        events = self.sink.events
+        for event in events[self._read :]:
+            offset = int(str(event["offset"]))
+            assert offset == self.top + 1 or offset <= self.top, "a hole in the live stream"
+            self._take([event])
+            self.top = max(self.top, offset)
+        self._read = len(events)
+
+    async def _page(self, hub: LocalHub, joined: int) -> None:
+        after, more = self.top, True
+        while more:
+            page = await hub.history.messages(ROOM, after=after, limit=3, max_bytes=2**20)
+            assert page is not None
+            self._take([json.loads(event) for _, event in page.events], as_of=page.state.top)
+            after, more = page.next, page.more
+        assert after >= joined
+
+    def _take(self, events: list[Event], as_of: int | None = None) -> None:
+        for event in events:
+            offset, target = int(str(event["offset"])), event.get("target")
+            if not isinstance(target, int):
+                if offset > self._as_of.get(offset, 0):
+                    self.texts[offset] = event.get("text")
+                    self._as_of[offset] = as_of or offset
+            elif target in self.texts and offset > self._as_of[target]:
+                self.texts[target] = event.get("text")
+
+
+class RecoveryMachine(RuleBasedStateMachine):
+    """Publish, change, join, drop and restart in any order, often before the disk has answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.clients = [Client() for _ in range(3)]
+        self.pending: list[tuple[Pending[Published], str, Change | None]] = []
+        self.count = 0
+        self.texts: dict[int, object] = {}
+        self.top = 0
+
+    @initialize()
+    def start(self) -> None:
+        self.crank = Crank()
+        store = SqliteStore(Path(self.folder.name) / "chat.db")
+        broker = EmbeddedBroker(store, lambda room: RELAXED, Tails(room_most=8))
+        self.hub = LocalHub(CONFIG, Path(self.folder.name), broker, [], self.crank, Stats())
+        self.runner.run(self.hub.startup())
+
+    def teardown(self) -> None:
+        if hasattr(self, "hub"):
+            self.settle()
+            self.runner.run(self.hub.cleanup())
+        self.runner.close()
+        self.folder.cleanup()
+
+    @rule(count=st.integers(1, 4))
+    def say(self, count: int) -> None:
+        for _ in range(count):
+            self.publish(None)
+
+    @rule(
+        changes=st.lists(
+            st.tuples(st.sampled_from(["edit", "delete"]), st.integers(-1, 9)),
+            min_size=1,
+            max_size=4,
+        )
+    )
+    def change(self, changes: list[Change]) -> None:
+        for kind, back in changes:
+            self.publish((kind, max(1, self.top + len(self.pending) - back)))
+
+    def publish(self, change: Change | None) -> None:
+        self.count += 1
+        text = f"text {self.count}"
+
+        async def publish() -> Pending[Published]:
+            if change is None:
+                return self.hub.publish(ROOM, "message", {"text": text})
+            kind, target = change
+            fields = {"text": text} if kind == "edit" else {}
+            return self.hub.publish(ROOM, kind, fields, target=target, erases=kind == "delete")
+
+        self.pending.append((self.runner.run(publish()), text, change))
+
+    @rule(
+        number=st.integers(0, 2),
+        last=st.none() | st.none() | st.integers(1, 12),
+    )
+    def join(self, number: int, last: int | None) -> None:
+        client = self.clients[number]
+        self.drop(number)
+        self.count += 1
+        try:
+            self.runner.run(client.join(self.hub, last, self.count))
+        except ActionError as error:
+            # A room that memory knows nothing of yet, while the disk is slow with the first of it.
+            assert (error.code, error.retry_after) == ("unavailable", 1)  # noqa: PT017
+            self.settle()
+            self.runner.run(client.join(self.hub, last, self.count))
+
+    @rule(number=st.integers(0, 2))
+    def drop(self, number: int) -> None:
+        """End a connection; what was not flushed yet never comes."""
+        client = self.clients[number]
+        if client.session is not None:
+            client.listen()
+            self.hub.drop(client.session)
+            client.session = None
+
+    @rule(turns=st.integers(1, 3))
+    def breathe(self, turns: int) -> None:
+        """Let the disk answer or not, and the rooms flush."""
+        for _ in range(turns):
+            self.runner.run(asyncio.sleep(0))
+            self.crank.turn()
+
+    @rule()
+    def settle(self) -> None:
+        """Wait for the disk; whoever is in the room then knows what it says."""
+        self.runner.run(self.settled())
+        while self.crank.calls:
+            self.crank.turn()
+        for client in self.clients:
+            if client.session is not None:
+                client.listen()
+                assert client.top == self.top
+                told = {offset: client.texts.get(offset) for offset in self.texts}
+                assert {
+                    offset: text for offset, text in told.items() if offset >= client.first
+                } == {offset: text for offset, text in self.texts.items() if offset >= client.first}
+
+    async def settled(self) -> None:
+        wrongly = False
+        async with asyncio.timeout(20):
+            for pending, text, change in self.pending:
+                try:
+                    position = (await pending).position
+                except ActionError:
+                    wrongly |= change is None or self.texts.get(change[1]) is not None
+                    continue
+                assert position is not None
+                self.top += 1
+                assert position.offset == self.top
+                if change is None:
+                    self.texts[self.top] = text
+                else:
+                    kind, target = change
+                    assert self.texts[target] is not None
+                    self.texts[target] = text if kind == "edit" else None
+        self.pending.clear()
+        assert not wrongly, "a change was refused though its message was there"
+
+    @rule()
+    def restart(self) -> None:
+        self.settle()
+        for number in range(len(self.clients)):
+            self.drop(number)
+        self.runner.run(self.hub.cleanup())
+        self.start()
+
+
+TestRecoveryAgainstModel = RecoveryMachine.TestCase
+# Threads take turns as they like, so that a failure can be shown but not made smaller.
+TestRecoveryAgainstModel.settings = settings(
+    max_examples=20, stateful_step_count=25, deadline=None, phases=[Phase.generate]
+)
