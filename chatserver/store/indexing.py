@@ -49,8 +49,8 @@ class Indexing:
         self._loop = asyncio.get_running_loop()
         self._asked: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._gathers_until = math.inf
-        self._rests_until = 0.0
-        self._quiet_from = 0.0
+        # Who begins has clients that come back all at once.
+        self._rests_until = self._quiet_from = monotonic() + GATHER
         self._fails_until = 0.0
 
     # In the loop

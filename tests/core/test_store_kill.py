@@ -21,9 +21,10 @@ def live_and_die(path: Path, life: int, seconds: float) -> list[tuple[str, str, 
     with process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
+        first = process.stdout.readline()
         timer = Timer(seconds, process.kill)
         timer.start()
-        lines = process.stdout.readlines()
+        lines = [first, *process.stdout.readlines()]
         timer.join()
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
