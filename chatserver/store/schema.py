@@ -219,7 +219,9 @@ def _renew_epochs(connection: sqlite3.Connection) -> None:
 
 
 def _damaged(path: Path, found: str) -> StoreError:
-    return StoreError(f"{path} is damaged ({found}); restore it from a backup, or move it away")
+    # SQLite tells some of it in several lines.
+    told = " ".join(found.split())
+    return StoreError(f"{path} is damaged ({told}); restore it from a backup, or move it away")
 
 
 def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreError:
