@@ -91,7 +91,7 @@ class Page(Struct, frozen=True, dict=True):
     @cached_property
     def messages(self) -> Raw:
         """The events as members get them, encoded as one JSON array; once for all who get it."""
-        return _array(self.numbered())
+        return Raw(b"[%b]" % b",".join(placed(each.body, place) for place, each in self.numbered()))
 
     def numbered(self) -> Iterator[tuple[int, Publication]]:
         """Iterate over offsets and publications."""
@@ -102,17 +102,17 @@ class Found(Struct, frozen=True):
     """Hold messages that a search has found, the newest first.
 
     Attributes:
-        publications: The messages with their offsets; one that was edited has its present text.
+        events: The messages as histories have them, each encoded.
         next: Where the next search goes on among older ones; None where there are no more.
     """
 
-    publications: list[tuple[int, Publication]]
+    events: list[bytes]
     next: int | None = None
 
     @property
-    def messages(self) -> Raw:
-        """The events as members get them, encoded as one JSON array."""
-        return _array(self.publications)
+    def encoded(self) -> Raw:
+        """The events as one JSON array."""
+        return Raw(b"[%b]" % b",".join(self.events))
 
 
 class Unread(Struct, frozen=True):
@@ -181,10 +181,6 @@ def fitting(publications: list[Publication], max_bytes: int) -> list[Publication
         if index and size > max_bytes:
             return publications[:index]
     return publications
-
-
-def _array(numbered: Iterable[tuple[int, Publication]]) -> Raw:
-    return Raw(b"[%b]" % b",".join(placed(each.body, offset) for offset, each in numbered))
 
 
 def count_unread(publications: Iterable[Publication], user: str) -> int:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from ipaddress import ip_address
 from types import FrameType
@@ -22,6 +23,7 @@ from chatserver.config.load import Settings
 from chatserver.errors import ConfigError
 from chatserver.logs import set_up
 from chatserver.sockets import SocketFile, make_room, open_tcp, raise_file_limit, unix_failure
+from chatserver.store.threads import leave_signals
 from chatserver.tls import Tls
 from chatserver.web.access import AccessLogger, BadRequestFilter
 
@@ -83,7 +85,9 @@ class Server:
             shutdown_timeout=reserve / 3,
         )
         raise_file_limit(self._config.max_connections)
-        self._handle_signals(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(8, "chatserver", leave_signals))
+        self._handle_signals(loop)
         try:
             await runner.setup()
             _spare_collections()

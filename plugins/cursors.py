@@ -16,7 +16,6 @@ from chatserver import (
     Right,
     action,
 )
-from chatserver.publications import placed
 
 from .paging import Page
 from .recovery import Offset
@@ -98,7 +97,7 @@ async def _describe(
     if not hub.allows(ctx.session, Right.READ, room):
         return entry, 0
     most = hub.config.limits.max_frame_out // LARGE
-    page = await hub.history.publications(room, limit=1, max_bytes=most)
+    page = await hub.history.messages(room, limit=1, max_bytes=most)
     if page is None:
         return entry, 0
     entry |= {"offset": page.state.top, "epoch": page.state.epoch}
@@ -106,8 +105,8 @@ async def _describe(
     if read is not None:
         unread = await hub.history.unread(room, user.id, read)
         entry |= {"read": read, "unread": unread.count if unread else 0}
-    for offset, last in page.numbered():
-        if len(last.body) <= most:
-            entry["last"] = Raw(placed(last.body, offset))
-            return entry, len(last.body)
+    for _, last in page.events:
+        if len(last) <= most:
+            entry["last"] = Raw(last)
+            return entry, len(last)
     return entry, 0

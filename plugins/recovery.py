@@ -4,7 +4,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct
 
-from chatserver import ActionError, ErrorCode, Hub, RoomState
+from chatserver import ActionError, ErrorCode, Hub, Messages, Page, RoomState
+from chatserver.publications import placed
 
 OVERHEAD: Final = 1024
 """Bytes of an answer beside its messages."""
@@ -104,14 +105,31 @@ async def _newest(hub: Hub, room: str, count: int) -> Stream:
     count, max_bytes = fit(count, most_bytes, hub.config.limits.max_frame_out)
     for _ in range(TRIES):
         page = await hub.history.messages(room, limit=count, max_bytes=max_bytes)
-        state = await _state(hub, room)
-        if page is None or state is None:
+        if page is None:
             return None, None
-        if (page.state.epoch, page.state.top) == (state.epoch, state.top):
-            return page.state, (page.encoded, page.more)
-        # In a busy room, fewer of them are more likely to be in memory.
-        count = max(1, len(page.events) // 2)
+        top = page.state.top
+        newer = hub.history.publications(room, after=top, limit=count, max_bytes=max_bytes)
+        rest = newer.result() if newer.is_done else None
+        if rest is not None and rest.state.epoch == page.state.epoch:
+            if not rest.publications and rest.state.top == top:
+                return page.state, (page.encoded, page.more)
+            whole = _continued(page, rest, count, max_bytes)
+            if whole is not None:
+                return whole.state, (whole.encoded, whole.more)
     return await _state(hub, room), None
+
+
+def _continued(page: Messages, rest: Page, count: int, max_bytes: int) -> Messages | None:
+    """Add what was published while a page was read; None where that changed older messages."""
+    if rest.more or any(each.target is not None for each in rest.publications):
+        return None
+    events = [*page.events, *((at, placed(each.body, at)) for at, each in rest.numbered())]
+    newest = events[-count:]
+    size = sum(len(event) for _, event in newest)
+    while size > max_bytes and len(newest) > 1:
+        size -= len(newest.pop(0)[1])
+    more = page.more or len(newest) < len(events)
+    return Messages(rest.state, newest, more, newest[0][0])
 
 
 def _bounds(hub: Hub, room: str) -> tuple[int, int]:

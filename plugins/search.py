@@ -11,6 +11,9 @@ from .recovery import Offset, fit
 MOST: Final = 100
 """Messages that one search brings at most."""
 
+MOST_DIRECT: Final = 100
+"""Direct rooms that are searched where no room is named."""
+
 
 class Search(Struct, frozen=True):
     """Look for messages with some words, the newest first."""
@@ -26,18 +29,20 @@ class SearchPlugin(Plugin[NoConfig]):
 
     @action("search")
     async def search(self, ctx: Context, msg: Search) -> Outcome:
-        """Search the room that is named, or all that the sender is in; as far as it may read."""
+        """Search the room that is named, or all the sender is in and may read, direct ones too."""
+        hub, session = ctx.hub, ctx.session
         if msg.room is None:
+            direct = await hub.history.direct_rooms(session.user.id, after="", limit=MOST_DIRECT)
             rooms = [
                 room
-                for room in ctx.hub.joined(ctx.session)
-                if ctx.hub.allows(ctx.session, Right.READ, room)
+                for room in (*hub.joined(session), *direct)
+                if hub.allows(session, Right.READ, room)
             ]
         else:
             rooms = [ctx.require_room(msg.room, Right.READ)]
-        most = ctx.hub.config.limits.max_frame_out
+        most = hub.config.limits.max_frame_out
         limit, max_bytes = fit(msg.limit, most, most)
-        search = ctx.hub.history.search(
+        search = hub.history.search(
             rooms, msg.text, before=msg.before, limit=limit, max_bytes=max_bytes
         )
         return search.then(_reply)
@@ -45,4 +50,4 @@ class SearchPlugin(Plugin[NoConfig]):
 
 def _reply(found: Found) -> Reply:
     more = {} if found.next is None else {"next": found.next}
-    return Reply("search", results=found.messages, more=bool(more), **more)
+    return Reply("search", results=found.encoded, more=bool(more), **more)

@@ -17,6 +17,7 @@ from chatserver.store import Moves, Settle, unavailable
 from chatserver.store.failures import Verdict, broken, judge
 from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
+from chatserver.store.threads import leave_signals
 from chatserver.store.writer import Outcome, Writer
 
 log = logging.getLogger("chatserver.store")
@@ -173,6 +174,7 @@ class Committer:
     # In the thread
 
     def _run(self) -> None:
+        leave_signals()
         sweep_at = monotonic() + SWEEP_EVERY
         try:
             while not (self._stopping and not self._queue and not self._moves):

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from chatserver.fold import Changes, Entry, Messages, page
+from chatserver.fold import Changes, Entry, Messages, fold, page
 from chatserver.publications import Publication, RoomState
 
 SPAN: Final = 10_000
@@ -71,6 +71,20 @@ def read_before(
     entries, limit = _take(rows, limit, max_bytes)
     changes, limit = _changes(connection, _CHANGES_BEFORE, room, entries, limit)
     return page(state, entries, changes, limit, max_bytes, end=first, edge=state.oldest)
+
+
+def folded(connection: sqlite3.Connection, room: int, offset: int, body: bytes) -> bytes:
+    """Return one message as people read it; see `fold`.
+
+    Args:
+        connection: Within a snapshot.
+        room: The room's number.
+        offset: The message's offset.
+        body: The message, encoded.
+    """
+    entry = (offset, Publication("", body, ""))
+    changes, _ = _changes(connection, _CHANGES_AFTER, room, [entry], 1)
+    return fold(*entry, changes.get(offset, ()))
 
 
 def _take(rows: Iterable[_Row], limit: int, max_bytes: int) -> tuple[list[Entry], int]:

@@ -23,6 +23,7 @@ from chatserver.store.failures import judge
 from chatserver.store.ledger import FIND_ROOM
 from chatserver.store.messages import read_after, read_before
 from chatserver.store.schema import connect
+from chatserver.store.threads import leave_signals
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class Reader:
     """
 
     def __init__(self, path: Path, timeout: float) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chatserver-reader")
+        self._thread = ThreadPoolExecutor(1, "chatserver-reader", leave_signals)
         self._connection = connect(path, timeout)
         self._connection.execute("PRAGMA query_only = ON")
 

@@ -7,15 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-import msgspec
-from msgspec import Raw
-
-from chatserver.envelope import encode_event
 from chatserver.errors import ActionError, ErrorCode
-from chatserver.publications import Found, Publication
+from chatserver.publications import Found
 from chatserver.store import unavailable
 from chatserver.store.failures import code_of, judge
+from chatserver.store.messages import folded
 from chatserver.store.schema import connect
+from chatserver.store.threads import leave_signals
 from chatserver.store.words import match
 
 MOST_WAITING: Final = 16
@@ -24,19 +22,13 @@ MOST_WAITING: Final = 16
 PATIENCE: Final = 2.0
 """Seconds that a search waits for its turn and for the index; then as long again for its end."""
 
-# The plus makes SQLite look for a message's edits by their target, not through the whole room.
-_FIND: Final = """SELECT p.id, p.offset, room.name, p.user, p.cid, p.timestamp, p.body, (
-    SELECT c.body FROM publication c WHERE c.room = p.room AND c.target = p.offset
-    AND c.kind = 'edit' AND c.body IS NOT NULL ORDER BY +c.offset DESC LIMIT 1
-) FROM search CROSS JOIN publication p ON p.id = search.rowid JOIN room ON room.id = p.room
+_FIND: Final = """SELECT p.id, p.room, p.offset, p.body
+FROM search CROSS JOIN publication p ON p.id = search.rowid
 WHERE search MATCH ? AND search.rowid < ? AND p.kind = 'message' AND p.body IS NOT NULL
 ORDER BY search.rowid DESC LIMIT ?"""
 
 _END: Final = 2**63 - 1
 """Behind every publication."""
-
-
-_fields: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Searcher:
@@ -49,7 +41,7 @@ class Searcher:
     """
 
     def __init__(self, path: Path, timeout: float, reached: Callable[[], Awaitable[None]]) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chatserver-searcher")
+        self._thread = ThreadPoolExecutor(1, "chatserver-searcher", leave_signals)
         self._connection = connect(path, timeout)
         self._connection.execute("PRAGMA query_only = ON")
         self._reached = reached
@@ -119,21 +111,15 @@ class Searcher:
         query = match(numbers, text) if numbers else None
         if query is None:
             return Found([])
-        found: list[tuple[int, Publication]] = []
+        found: list[bytes] = []
         last, size = before, 0
-        for number, offset, room, user, cid, timestamp, body, edit in self._connection.execute(
+        for number, room, offset, body in self._connection.execute(
             _FIND, (query, before, limit + 1)
         ):
-            current = body if edit is None else _edited(body, edit)
-            size += len(current)
+            event = folded(self._connection, room, offset, body)
+            size += len(event)
             if len(found) == limit or (found and size > max_bytes):
                 return Found(found, last)
-            found.append((offset, Publication(room, current, timestamp, user or None, cid)))
+            found.append(event)
             last = number
         return Found(found)
-
-
-def _edited(body: bytes, edit: bytes) -> bytes:
-    """Return a message with the text, and the time, of an edit."""
-    fields, changed = _fields.decode(body), _fields.decode(edit)
-    return encode_event({**fields, "text": changed["text"], "edited": changed["timestamp"]})

@@ -73,7 +73,7 @@ async def found(
         result = await store.search(
             rooms or ["lobby"], text, before=before, limit=limit, max_bytes=FAR
         )
-    return [json.loads(each.body)["text"] for _, each in result.publications]
+    return [json.loads(event)["text"] for event in result.events]
 
 
 async def bodies(store: Store, room: str = "lobby") -> list[bytes]:

@@ -312,19 +312,19 @@ async def test_a_search_finds_what_is_on_disk_in_the_rooms_asked_for(bench: Benc
         for number, room in enumerate(("lobby", "tea", "lobby", "lobby"))
     ]
     await bench.settle(*[bench.broker.publish(each) for each in sent])
-    hits = []
+    hits: list[object] = []
     before = None
     while True:
         async with asyncio.timeout(5):
             found = await bench.broker.search(
                 ["lobby"], "hello", before=before, limit=2, max_bytes=2**20
             )
-        hits += [(offset, each.body) for offset, each in found.publications]
+        hits += map(json.loads, found.events)
         before = found.next
         if before is None:
             break
     if bench.on_disk:
-        assert hits == [(3, sent[3].body), (2, sent[2].body), (1, sent[0].body)]
+        assert hits == [{"text": f"hello {n}", "offset": at} for n, at in ((3, 3), (2, 2), (0, 1))]
     else:
         assert hits == []
     assert await bench.broker.search([], "hello", limit=2, max_bytes=2**20) == Found([])

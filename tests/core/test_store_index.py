@@ -1,5 +1,6 @@
 """The index follows what is stored: new messages, edits, deletes, retention, crashes."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -12,7 +13,18 @@ from chatserver.store import index, schema
 from chatserver.store.index import STEP, STEP_BYTES, Index
 from chatserver.store.schema import open_file
 from chatserver.store.writer import Writer
-from tests.core.stores import FAR, add, bodies, delete, edit, found, message, opened, publication
+from tests.core.stores import (
+    FAR,
+    LATER,
+    add,
+    bodies,
+    delete,
+    edit,
+    found,
+    message,
+    opened,
+    publication,
+)
 
 NOW = 1_800_000_000.0
 SECRET = "qxyzzyq"
@@ -140,8 +152,8 @@ async def test_an_edit_replaces_the_words(path: Path, together: bool) -> None:
         assert await found(store, "draft") == []
         assert await found(store, "final") == ["final text"]
         result = await store.search(["lobby"], "final", limit=1, max_bytes=FAR)
-        ((offset, hit),) = result.publications
-        assert (offset, hit.kind, hit.user) == (1, "message", "ann")
+        (event,) = map(json.loads, result.events)
+        assert (event["offset"], event["action"], event["edited"]) == (1, "message", LATER)
         await add(store, edit("last word", 1))
         assert (await found(store, "final"), await found(store, "last")) == ([], ["last word"])
 

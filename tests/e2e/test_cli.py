@@ -40,7 +40,11 @@ class TakesPingPlugin(Plugin[NoConfig]):
 """
 
 WRONG_FILES = {
-    "unknown plugin": ("plugins: {dise: {}}", "1:11", "unknown plugin 'dise'; installed: chat, "),
+    "unknown plugin": (
+        "plugins: {dise: {}}",
+        "1:11",
+        "unknown plugin 'dise'; installed: c",
+    ),
     "no such module": ("plugins: {dice: {use: 'no_such:Dice'}}", "1:23", "No module named"),
     "broken module": ("plugins: {dice: {use: 'broken:Dice'}}", "1:23", "RuntimeError: two\\n"),
     "no such class": ("plugins: {dice: {use: 'faulty:Nope'}}", "1:23", "no attribute 'Nope'"),

@@ -160,6 +160,10 @@ async def test_one_s_rooms(tmp_path: Path) -> None:
         await bob.request("read", room="dm:ann:bob", offset=1)
         assert (await rooms(bob))["dm:ann:bob"]["unread"] == 0
         assert set(await rooms(eve)) == {"dm:ann:eve"}
+        await ann.request("edit", room="lobby", offset=2, text="better")
+        newest = (await rooms(bob))["lobby"]["last"]
+        assert isinstance(newest, dict)
+        assert newest["text"] == "better"
 
 
 async def history(peer: Peer, room: str, **fields: object) -> list[object]:

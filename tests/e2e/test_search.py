@@ -45,6 +45,15 @@ async def test_what_was_said_is_found_as_history_gives_it(tmp_path: Path) -> Non
         assert "next" not in reply
 
 
+async def test_direct_rooms_are_searched_by_their_two_users_only(tmp_path: Path) -> None:
+    async with kept(tmp_path) as server:
+        ann, bob, eve = [await enter(server, user) for user in ("ann", "bob", "eve")]
+        sent = await ann.request("direct", to="bob", text="secret plans")
+        for peer in (ann, bob):
+            assert await found(peer, "plans") == [f"{sent['room']} 1: secret plans"]
+        assert await found(eve, "plans") == []
+
+
 async def test_one_searches_the_rooms_one_is_in_and_no_others(tmp_path: Path) -> None:
     async with kept(tmp_path) as server:
         ann = await enter(server, "ann", "tea", "lobby")

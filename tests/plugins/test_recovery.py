@@ -249,3 +249,28 @@ TestRecoveryAgainstModel = RecoveryMachine.TestCase
 TestRecoveryAgainstModel.settings = settings(
     max_examples=20, stateful_step_count=25, deadline=None, phases=[Phase.generate]
 )
+
+
+async def test_the_newest_of_a_room_that_is_never_quiet(tmp_path: Path) -> None:
+    """More of them than memory has, so that they are read while others are published."""
+    broker = EmbeddedBroker(
+        SqliteStore(tmp_path / "chat.db"), lambda room: RELAXED, Tails(room_most=8)
+    )
+    hub = LocalHub(CONFIG, tmp_path, broker, [], Crank(), Stats())
+    await hub.startup()
+    for number in range(30):
+        await hub.publish(ROOM, "message", {"text": str(number)})
+
+    def talk() -> None:
+        if not hub.draining:
+            hub.publish(ROOM, "message", {"text": "on and on"}).when_done(talk)
+
+    talk()
+    for _ in range(20):
+        told = await stream(hub, ROOM, None, 20)
+        offsets = [event["offset"] for event in json.loads(bytes(cast("bytes", told["messages"])))]
+        top = int(str(told["offset"]))
+        assert offsets == list(range(top - 19, top + 1))
+        assert told["more"] is True
+    hub.draining = True
+    await hub.cleanup()

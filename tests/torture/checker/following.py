@@ -111,8 +111,7 @@ def check_join(request: Frame, joined: Frame, stream: Stream) -> Faults:
         # A recovery brings every publication as it is in the log.
         yield from _contiguous(offsets, since["offset"] + 1, top, lambda _: False)
     elif "last" in request:
-        # Where a room is written to all the time, nothing may come; then `more` has to say so.
-        first = min(offsets, default=top + 1) if joined.get("more") else 1
+        first = offsets[0] if joined.get("more") and offsets else 1
         yield from _contiguous(offsets, first, top, stream.is_folded)
 
 
