@@ -43,7 +43,7 @@ bench: $(STAMPS)/speed-bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf .venv .mypy .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf .venv .npm .mypy .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
 
 # The folders' names differ from the packages' names; type checkers find packages by name.
 .mypy:

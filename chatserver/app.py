@@ -9,12 +9,13 @@ from aiohttp import web
 from chatserver.chat import Chat
 from chatserver.config import Config
 from chatserver.config.load import Settings, settings_of
-from chatserver.endpoint import Identify, wants_upgrade
+from chatserver.endpoint import Identify, preflight, wants_upgrade
 from chatserver.errors import ConfigError
 from chatserver.middleware import AnyMiddleware
 from chatserver.plugin import AnyPlugin
 from chatserver.web.health import health_routes
 from chatserver.web.metrics import metrics_routes
+from chatserver.web.module import module_routes
 from chatserver.web.pages import Pages
 
 CHAT: Final = web.AppKey("chatserver.CHAT", Chat)
@@ -69,8 +70,9 @@ def setup(
 ) -> Chat:
     """Add a chat to an application; it starts, drains and ends with it.
 
-    Serves `prefix`, `prefix` + ``/`` and `prefix` + ``/ws``. An application that wants every
-    message it has accepted to be acknowledged calls ``await chat.drain()`` before it shuts down.
+    Serves `prefix`, `prefix` + ``/``, `prefix` + ``/ws`` and, below `prefix` + ``/static/``, the
+    JavaScript module. An application that wants every message it has accepted to be acknowledged
+    calls ``await chat.drain()`` before it shuts down.
 
     Args:
         app: The application, not yet running.
@@ -115,6 +117,8 @@ def _mount(
 
     routes = [web.get(path, root) for path in ((prefix, f"{prefix}/") if prefix else ("/",))]
     routes.append(web.get(f"{prefix}/ws", chat.endpoint.handle))
+    routes.append(web.options(f"{prefix}/ws", preflight))
+    routes += module_routes(prefix)
     if page is not None:
         routes += page.routes()
     if metrics:

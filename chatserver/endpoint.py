@@ -31,6 +31,12 @@ RECEIVE_BUFFER: Final = 256 * 1024
 USER_TIMEOUT: Final = 20_000
 """Milliseconds the kernel lets written data go unacknowledged (TCP_USER_TIMEOUT, RFC 5482)."""
 
+READABLE: Final = {
+    hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
+    hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: hdrs.RETRY_AFTER,
+}
+"""Lets pages of every origin read why they are refused. Such requests come without cookies."""
+
 Identify = Callable[[web.Request], Awaitable[Identity | None]]
 """How an embedding app says who a request comes from."""
 
@@ -94,7 +100,7 @@ class Endpoint:
             return web.Response(
                 status=426,
                 text="This is a WebSocket endpoint; connect to it with ws:// or wss://\n",
-                headers={hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade"},
+                headers={**READABLE, hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade"},
             )
         return await self._serve(request, handshake, session)
 
@@ -170,13 +176,25 @@ class Endpoint:
             ) from None
 
 
+async def preflight(_: web.Request) -> web.Response:
+    """Let pages of other origins ask with a token why they are refused (Fetch, section 3.3)."""
+    return web.Response(
+        status=204,
+        headers={
+            **READABLE,
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: hdrs.AUTHORIZATION,
+            hdrs.ACCESS_CONTROL_MAX_AGE: "86400",
+        },
+    )
+
+
 def wants_upgrade(request: web.Request) -> bool:
     """Return whether a request asks for a WebSocket."""
     return request.headers.get(hdrs.UPGRADE, "").strip().lower() == "websocket"
 
 
 def _refusal(refusal: Refused) -> web.Response:
-    headers = {hdrs.CACHE_CONTROL: "no-store"}
+    headers = {**READABLE, hdrs.CACHE_CONTROL: "no-store"}
     if refusal.retry_after is not None:
         headers[hdrs.RETRY_AFTER] = str(math.ceil(refusal.retry_after))
     if refusal.status == 401:

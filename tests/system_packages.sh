@@ -5,6 +5,7 @@ PATH="$PATH:/usr/sbin:/usr/local/sbin"
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="chromium fonts-dejavu-core"
 command -v nginx >/dev/null 2>&1 || missing="$missing nginx-light"
+command -v node >/dev/null 2>&1 || missing="$missing nodejs npm"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "some tests need what is missing here; install: $missing" >&2

@@ -4,8 +4,10 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from yarl import URL
 
+import chatserver
 from chatserver.testing import ChatServer
 
 
@@ -71,6 +73,40 @@ async def test_status(server: ChatServer, method: str, path: str, status: int) -
         body = await response.text()
         assert "import" not in body
         assert bool(body) == (method != "HEAD")
+
+
+async def test_pages_of_other_origins_may_import_the_module(server: ChatServer) -> None:
+    for name, kind in (("chatserver.js", "text/javascript"), ("chatserver.d.ts", "text/plain")):
+        async with server.http.get(f"/static/{name}") as response:
+            assert (response.status, response.content_type) == (200, kind)
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert "export" in await response.text()
+    async with server.http.get("/static/chat.js") as response:
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+
+async def test_pages_of_other_origins_may_ask_why_they_are_refused(server: ChatServer) -> None:
+    async with server.http.options("/ws") as response:
+        assert response.status == 204
+        assert response.headers["Access-Control-Allow-Headers"] == "Authorization"
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+    for origin, status in (("https://elsewhere.example", 403), (server.url, 426)):
+        async with server.http.get("/ws", headers={"Origin": str(origin)}) as response:
+            assert response.status == status
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+            assert response.headers["Access-Control-Expose-Headers"] == "Retry-After"
+            assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+async def test_the_module_is_there_without_the_page() -> None:
+    app = web.Application()
+    chatserver.setup(app, {"broker": "memory"}, prefix="/talk")
+    async with (
+        ChatServer(app=app) as server,
+        server.http.get("/talk/static/chatserver.js") as response,
+    ):
+        assert response.status == 200
 
 
 async def test_health_and_readiness(server: ChatServer) -> None:

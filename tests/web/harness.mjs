@@ -1,0 +1,130 @@
+// Servers to talk to, a storage that tabs share, and events to wait for.
+
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { connect } from "../../chatserver/web/static/chatserver.js";
+
+export const QUICK = { first: 50, most: 200 };
+const EVENT_WITHIN = 15_000;
+
+/** `python -m chatserver` on a port of its own, which it keeps over a restart. */
+export class Server {
+  #folder;
+  #settings;
+  #port = 0;
+  #process = null;
+
+  /** Start one that the test ends. */
+  static async start(test, settings = {}) {
+    const server = new Server();
+    server.#folder = await mkdtemp(join(tmpdir(), "chatserver-"));
+    server.#settings = settings;
+    await server.start();
+    test.after(async () => {
+      await server.end("SIGTERM");
+      await rm(server.#folder, { recursive: true });
+    });
+    return server;
+  }
+
+  get url() {
+    return `ws://127.0.0.1:${this.#port}/ws`;
+  }
+
+  async start() {
+    const { server = {}, ...others } = this.#settings;
+    const data = join(this.#folder, "data");
+    const where = { host: "127.0.0.1", port: this.#port, data_dir: data, ...server };
+    const config = join(this.#folder, "config.yaml");
+    await writeFile(config, JSON.stringify({ server: where, ...others }));
+    const stdio = ["ignore", "pipe", "inherit"];
+    const command = ["-m", "chatserver", "--config", config, "--log-level", "error"];
+    this.#process = spawn(process.env.PYTHON, command, { stdio });
+    const lines = createInterface({ input: this.#process.stdout });
+    this.#port = await new Promise((resolve, reject) => {
+      lines.on("line", (line) => {
+        const found = /^Listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(line);
+        if (found) resolve(Number(found[1]));
+      });
+      lines.on("close", () => reject(new Error("the server ended before it listened")));
+    });
+  }
+
+  /** End it by SIGTERM or SIGKILL, and wait until it is gone. */
+  async end(signal) {
+    const running = this.#process;
+    if (running.exitCode !== null || running.signalCode !== null) return;
+    const gone = new Promise((resolve) => running.once("exit", resolve));
+    running.kill(signal);
+    await gone;
+  }
+}
+
+/** What the tabs of a browser share. */
+export class SharedStorage {
+  items = new Map();
+
+  get length() {
+    return this.items.size;
+  }
+
+  key(index) {
+    return [...this.items.keys()][index];
+  }
+
+  getItem(key) {
+    return this.items.get(key) ?? null;
+  }
+
+  setItem(key, value) {
+    this.items.set(key, value);
+  }
+
+  removeItem(key) {
+    this.items.delete(key);
+  }
+}
+
+/** Connect a client that the test closes. */
+export function open(test, url, options = {}) {
+  const chat = connect(url, { backoff: QUICK, ...options });
+  test.after(() => chat.close());
+  return chat;
+}
+
+/** Takes the events of a chat or room one by one. */
+export class Reader {
+  #iterator;
+
+  constructor(source) {
+    this.#iterator = source[Symbol.asyncIterator]();
+  }
+
+  /** Return the next event of an action, passing over others. */
+  async expect(action) {
+    let timer;
+    const late = new Promise((_, reject) => {
+      const error = new Error(`no ${action} came`);
+      timer = setTimeout(() => reject(error), EVENT_WITHIN);
+    });
+    try {
+      for (;;) {
+        const { done, value } = await Promise.race([this.#iterator.next(), late]);
+        if (done) throw new Error(`the end came before ${action}`);
+        if (value.action === action) return value;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Return the texts of so many messages, in their order. */
+  async texts(count) {
+    const texts = [];
+    while (texts.length < count) texts.push((await this.expect("message")).text);
+    return texts;
+  }
+}

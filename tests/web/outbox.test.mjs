@@ -1,0 +1,144 @@
+// The outbox: order, refusals, and what becomes of it when its tab goes.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { open, Reader, Server, SharedStorage } from "./harness.mjs";
+
+test("what is refused for now is sent again in order", async (t) => {
+  const limits = { connection: { rate: 20, burst: 10 } };
+  const server = await Server.start(t, { middlewares: [{ rate_limit: limits }, "size_limit"] });
+  const chat = open(t, server.url, { username: "alice" });
+  const room = await chat.join("lobby");
+  const texts = Array.from({ length: 20 }, (_, index) => String(index));
+  const sent = await Promise.all(texts.map((text) => room.publish(text)));
+  assert.deepEqual(
+    sent.map(({ offset }) => offset),
+    texts.map((_, index) => index + 1),
+  );
+  assert.deepEqual(await new Reader(room).texts(20), texts);
+});
+
+test("what is refused for good is told, and what is behind it goes on", async (t) => {
+  const server = await Server.start(t);
+  const chat = open(t, server.url, { username: "alice", maxOutbox: 3 });
+  const room = await chat.join("lobby");
+  const large = room.publish("x".repeat(70_000));
+  const small = room.publish("y", { cid: "c-1" });
+  await assert.rejects(large, { code: "too_large" });
+  const { cid, epoch, offset } = await small;
+  assert.deepEqual([cid, offset], ["c-1", 1]);
+  const again = await room.publish("y", { cid: "c-1" });
+  assert.deepEqual([again.epoch, again.offset, again.duplicate], [epoch, 1, true]);
+  await assert.rejects(room.publish("z", { cid: "c-1" }), { code: "conflict" });
+
+  await server.end("SIGKILL");
+  const waiting = ["1", "2", "3"].map((text) => room.publish(text, { cid: `w-${text}` }));
+  await assert.rejects(room.publish("4"), { name: "OutboxFullError" });
+  chat.retract("w-2");
+  await assert.rejects(waiting[1], { name: "LostError" });
+  await server.start();
+  assert.equal((await waiting[2]).offset, 3);
+  await waiting[0];
+});
+
+test("a message that is lost with its tab is sent by the next one", async (t) => {
+  const server = await Server.start(t);
+  const storage = new SharedStorage();
+  const before = open(t, server.url, { username: "alice", storage });
+  const room = await before.join("lobby", { last: 1 });
+  const { user } = await before.connected();
+  await server.end("SIGKILL");
+  const lost = ["one", "two"].map((text) => room.publish(text));
+  before.close();
+  for (const each of lost) await assert.rejects(each, { name: "ClosedError", code: 1000 });
+
+  const after = open(t, server.url, { username: "alice", storage });
+  const events = new Reader(after);
+  const adopted = [await events.expect("adopted"), await events.expect("adopted")];
+  assert.deepEqual(
+    adopted.map(({ kind, room, text }) => [kind, room, text]),
+    [
+      ["message", "lobby", "one"],
+      ["message", "lobby", "two"],
+    ],
+  );
+  await server.start();
+  assert.equal((await after.connected()).user, user);
+  assert.equal(after.outbox.length, 2, "nobody has joined the room yet");
+  const again = await after.join("lobby");
+  assert.deepEqual(
+    (await Promise.all(adopted.map(({ outcome }) => outcome))).map(({ offset }) => offset),
+    [1, 2],
+  );
+  assert.deepEqual(await new Reader(again).texts(2), ["one", "two"]);
+  assert.deepEqual([...storage.items.keys()].filter((key) => key.includes("outbox")), []);
+});
+
+test("the outbox of a tab that lives is its own", async (t) => {
+  const server = await Server.start(t);
+  const storage = new SharedStorage();
+  const first = open(t, server.url, { username: "alice", storage });
+  const room = await first.join("lobby");
+  await server.end("SIGKILL");
+  const waiting = room.publish("mine");
+  const second = open(t, server.url, { username: "alice", storage });
+  await server.start();
+  await second.join("lobby");
+  assert.equal((await waiting).duplicate, undefined);
+  assert.deepEqual(second.outbox, []);
+  assert.equal(first.user, second.user, "tabs are one guest");
+});
+
+test("the outbox of a tab that crashed is taken over once its lease is over", async (t) => {
+  const server = await Server.start(t);
+  const storage = new SharedStorage();
+  const crashed = open(t, server.url, { username: "alice", storage });
+  const room = await crashed.join("lobby");
+  await server.end("SIGKILL");
+  room.publish("last words").catch(() => {});
+  const copy = new SharedStorage();
+  for (const [key, value] of storage.items) copy.setItem(key, value);
+  const lease = [...copy.items.keys()].find((key) => key.includes(":lease:"));
+  copy.setItem(lease, String(Date.now() - 91_000));
+  crashed.close();
+  const heir = open(t, server.url, { username: "alice", storage: copy });
+  assert.equal((await new Reader(heir).expect("adopted")).text, "last words");
+});
+
+test("another user's messages are not sent", async (t) => {
+  const tokens = ["alice", "bob"].map((user) => ({ token: `${user}-token`, user, name: user }));
+  const server = await Server.start(t, { middlewares: [{ auth: { tokens } }, "size_limit"] });
+  const storage = new SharedStorage();
+  const alice = open(t, server.url, { token: "alice-token", storage });
+  const room = await alice.join("lobby");
+  await server.end("SIGKILL");
+  const waiting = room.publish("from alice");
+  alice.close();
+  await assert.rejects(waiting, { name: "ClosedError" });
+  await server.start();
+  const bob = open(t, server.url, { token: "bob-token", storage });
+  await bob.join("lobby");
+  await bob.publish("lobby", "from bob");
+  assert.deepEqual(bob.outbox, []);
+  const back = open(t, server.url, { token: async () => "alice-token", storage });
+  const { outcome } = await new Reader(back).expect("adopted");
+  await back.join("lobby");
+  assert.equal((await outcome).offset, 2);
+});
+
+test("a room goes on where this browser has come to", async (t) => {
+  const server = await Server.start(t);
+  const storage = new SharedStorage();
+  const before = open(t, server.url, { username: "alice", storage });
+  const room = await before.join("lobby", { resume: true });
+  await room.publish("seen");
+  assert.deepEqual(await new Reader(room).texts(1), ["seen"]);
+  before.close();
+  const bob = open(t, server.url, { username: "bob" });
+  await bob.join("lobby");
+  await bob.publish("lobby", "missed");
+  const after = open(t, server.url, { username: "alice", storage });
+  const again = new Reader(await after.join("lobby", { resume: true, last: 50 }));
+  assert.equal((await again.expect("recovered")).missed, 1);
+  assert.deepEqual(await again.texts(1), ["missed"]);
+});
