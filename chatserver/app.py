@@ -13,6 +13,7 @@ from chatserver.endpoint import Identify, preflight, wants_upgrade
 from chatserver.errors import ConfigError
 from chatserver.middleware import AnyMiddleware
 from chatserver.plugin import AnyPlugin
+from chatserver.web.console import console_routes
 from chatserver.web.health import health_routes
 from chatserver.web.metrics import metrics_routes
 from chatserver.web.module import module_routes
@@ -32,7 +33,7 @@ def create_app(
     plugins: Sequence[AnyPlugin] = (),
     middlewares: Sequence[AnyMiddleware] = (),
 ) -> web.Application:
-    """Make an application that serves the chat, its page, health checks and metrics.
+    """Make an application that serves the chat, its pages, health checks and metrics.
 
     Args:
         config: The configuration.
@@ -81,7 +82,8 @@ def setup(
         identity: Says who a request comes from, before the upgrade; None makes it a guest's.
         key: Where the application keeps the chat; a second chat needs a key of its own, and a
             `data_dir` of its own.
-        pages: Whether to serve the chat page at the prefix.
+        pages: Whether to serve the chat page at the prefix and, unless `server.console` is off, the
+            developers' console below it.
         metrics: Whether to serve ``/metrics`` below the prefix.
         plugins: Plugin instances added to the configured ones.
         middlewares: Middleware instances placed inside the configured ones.
@@ -121,6 +123,8 @@ def _mount(
     routes += module_routes(prefix)
     if page is not None:
         routes += page.routes()
+        if chat.settings.config.server.console:
+            routes += console_routes(chat, page, prefix)
     if metrics:
         routes += metrics_routes(chat, prefix)
     if health:

@@ -77,15 +77,15 @@ class Chat:
         self._started: list[AnyExtension] = []
         self.plugins = load_plugins(settings, plugins)
         self.middlewares = [*load_middlewares(settings), *middlewares]
-        dispatcher = Dispatcher(self._extensions)
+        self.dispatcher = Dispatcher(self._extensions)
         plain = settings.config.chat.plain_text
-        if plain is not None and plain.action not in dispatcher.actions:
+        if plain is not None and plain.action not in self.dispatcher.offers:
             raise ConfigError(
                 f"plain_text hands text to the action {plain.action!r}, which no plugin offers",
                 settings.where(("chat", "plain_text", "action")),
             )
         self.stats = Stats()
-        self.stats.offer(dispatcher.actions)
+        self.stats.offer(self.dispatcher.offers)
         self.broker = load_broker(settings)
         self.hub = LocalHub(
             settings.config,
@@ -98,7 +98,7 @@ class Chat:
         self.sweeper = Sweeper(settings.config.limits, self.stats)
         self.endpoint = Endpoint(
             self.hub,
-            Pipeline(self.middlewares, new_session, dispatcher.dispatch),
+            Pipeline(self.middlewares, new_session, self.dispatcher.dispatch),
             self.sweeper,
             _trusted(settings),
             identify,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 import msgspec.inspect
+from msgspec import Struct
 
 from chatserver.context import Context, Outcome
 from chatserver.envelope import DECODE_ERRORS, payload_error, unknown_action
@@ -22,11 +23,28 @@ _OBJECTS = (
 Call = Callable[[Context], Awaitable[Outcome]]
 
 
+class Offer(Struct, frozen=True):
+    """Say what is on offer under an action.
+
+    Attributes:
+        owner: The plugin or middleware that defines it.
+        payload: What its payload is decoded into; None if it takes none.
+        summary: The first line of its handler's docstring; empty without one.
+    """
+
+    owner: AnyExtension
+    payload: type[object] | None
+    summary: str
+
+
 class Dispatcher:
     """Map actions to handlers; built once at start-up.
 
     Args:
         extensions: Plugins and middlewares whose actions are offered.
+
+    Attributes:
+        offers: All actions, by name.
 
     Raises:
         ConfigError: Two extensions define one action, or a handler's signature cannot be used.
@@ -34,21 +52,18 @@ class Dispatcher:
 
     def __init__(self, extensions: Iterable[AnyExtension]) -> None:
         self._calls: dict[str, Call] = {}
-        owners: dict[str, AnyExtension] = {}
+        self.offers: dict[str, Offer] = {}
         for extension in extensions:
             for action, method in type(extension).actions().items():
-                if action in owners:
+                if action in self.offers:
                     raise ConfigError(
-                        f"the action {action!r} is defined by both {owners[action].name!r} and"
-                        f" {extension.name!r}; turn one of them off"
+                        f"the action {action!r} is defined by both"
+                        f" {self.offers[action].owner.name!r} and {extension.name!r}; turn one of"
+                        " them off"
                     )
-                owners[action] = extension
-                self._calls[action] = _bind(extension, action, method)
-
-    @property
-    def actions(self) -> Iterable[str]:
-        """The names of all actions on offer."""
-        return self._calls
+                self._calls[action], payload = _bind(extension, action, method)
+                told = inspect.getdoc(getattr(extension, method)) or ""
+                self.offers[action] = Offer(extension, payload, told.partition("\n")[0])
 
     def dispatch(self, ctx: Context) -> Awaitable[Outcome]:
         """Run the handler of a message; the core of the message onion.
@@ -64,18 +79,18 @@ class Dispatcher:
         return call(ctx)
 
 
-def _bind(extension: AnyExtension, action: str, method: str) -> Call:
+def _bind(extension: AnyExtension, action: str, method: str) -> tuple[Call, type[object] | None]:
     handler: Callable[..., Awaitable[Outcome]] = getattr(extension, method)
     where = f"{type(extension).__qualname__}.{method}"
     if not inspect.iscoroutinefunction(handler):
         raise ConfigError(f"the handler of {action!r}, {where}, must be an `async def`")
     parameters = list(inspect.signature(handler).parameters.values())
     if len(parameters) == 1:
-        return handler
+        return handler, None
     if len(parameters) != 2:
         raise ConfigError(f"the handler of {action!r}, {where}, must take (self, ctx, payload)")
     try:
-        payload_type = typing.get_type_hints(handler)[parameters[1].name]
+        payload_type: type[object] = typing.get_type_hints(handler)[parameters[1].name]
         if not isinstance(msgspec.inspect.type_info(payload_type), _OBJECTS):
             raise TypeError(f"{payload_type!r} is none of these")
         decode = msgspec.json.Decoder(payload_type).decode
@@ -92,4 +107,4 @@ def _bind(extension: AnyExtension, action: str, method: str) -> Call:
             raise payload_error(error) from None
         return handler(ctx, payload)
 
-    return call
+    return call, payload_type

@@ -83,10 +83,32 @@ class Endpoint:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Upgrade a request, or answer it with plain HTTP that says why not."""
         upgrade = wants_upgrade(request)
+        admitted = await self._admit(request, probe=not upgrade)
+        if isinstance(admitted, web.Response):
+            return admitted
+        if not upgrade:
+            return web.Response(
+                status=426,
+                text="This is a WebSocket endpoint; connect to it with ws:// or wss://\n",
+                headers={**READABLE, hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade"},
+            )
+        return await self._serve(request, *admitted)
+
+    async def refusal(self, request: web.Request) -> web.Response | None:
+        """Return the answer to a plain request of somebody who may not connect, None if they may.
+
+        It costs what a handshake costs, tokens of the rate limit included.
+        """
+        admitted = await self._admit(request, probe=True)
+        return admitted if isinstance(admitted, web.Response) else None
+
+    async def _admit(
+        self, request: web.Request, *, probe: bool
+    ) -> tuple[Handshake, Session] | web.Response:
         remote = request.remote
         try:
             self._check_capacity()
-            handshake = await self._handshake(request, probe=not upgrade)
+            handshake = await self._handshake(request, probe=probe)
             remote = handshake.remote
             session = await self._pipeline.connect(handshake)
             # Again: others may have come, or the end, while this one was looked at.
@@ -96,13 +118,7 @@ class Endpoint:
             self._hub.stats.refusals[refusal.reason] += 1
             log.info("refused %s: %s %s", remote, refusal.status, refusal.reason)
             return _refusal(refusal)
-        if not upgrade:
-            return web.Response(
-                status=426,
-                text="This is a WebSocket endpoint; connect to it with ws:// or wss://\n",
-                headers={**READABLE, hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade"},
-            )
-        return await self._serve(request, handshake, session)
+        return handshake, session
 
     async def _serve(
         self, request: web.Request, handshake: Handshake, session: Session

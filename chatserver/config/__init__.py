@@ -58,6 +58,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     shutdown_grace: Seconds = 15
     max_connections: Count = 10_000
     max_connections_per_user: Count = 100
+    console: bool = True
 
 
 class PlainText(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Serve the chat page and its files."""
+"""Render pages, and serve the chat page's files."""
 
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -47,16 +47,26 @@ class Pages:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the static files' route."""
-        return [web.get(f"{self._prefix}/static/{{name}}", _static)]
+        return [static_route(self._prefix, "static")]
 
     def chat(self, request: web.Request) -> web.Response:
         """Render the chat page; links are relative to where the request found it."""
-        base = request.path.removesuffix("/")
+        return self.render(request, "chat.html", request.path.removesuffix("/"))
+
+    def render(self, request: web.Request, template: str, base: str) -> web.Response:
+        """Render a page.
+
+        Args:
+            request: What asked for it.
+            template: The file's name.
+            base: The path below which the request found the chat, without a slash at its end.
+        """
         response = aiohttp_jinja2.render_template(
-            "chat.html",
+            template,
             request,
             {
                 "title": "chatserver",
+                "base": base,
                 "static": f"{base}/static",
                 "socket": f"{base}/ws",
                 "version": __version__,
@@ -67,19 +77,29 @@ class Pages:
         return response
 
 
-async def _static(request: web.Request) -> web.Response:
-    name = request.match_info["name"]
-    content = _FILES.get(name)
-    if content is None:
-        raise web.HTTPNotFound
-    kind = _TYPES[name.rpartition(".")[2]]
-    return web.Response(body=content, content_type=kind, charset="utf-8", headers=HEADERS)
+def static_route(prefix: str, folder: str) -> web.RouteDef:
+    """Return the route of a folder's files; they are read once, here.
+
+    Args:
+        prefix: Where the chat is mounted.
+        folder: The folder in this package, which is the path below the prefix as well.
+    """
+    contents = {
+        file.name: file.read_bytes()
+        for file in files("chatserver.web").joinpath(folder).iterdir()
+        if file.name.rpartition(".")[2] in _TYPES
+    }
+
+    async def static(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in contents:
+            raise web.HTTPNotFound
+        kind = _TYPES[name.rpartition(".")[2]]
+        return web.Response(
+            body=contents[name], content_type=kind, charset="utf-8", headers=HEADERS
+        )
+
+    return web.get(f"{prefix}/{folder}/{{name}}", static)
 
 
 _TYPES: Final = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-
-_FILES: Final = {
-    file.name: file.read_bytes()
-    for file in (files("chatserver.web") / "static").iterdir()
-    if file.name.rpartition(".")[2] in _TYPES
-}

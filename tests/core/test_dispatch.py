@@ -180,10 +180,10 @@ async def test_middlewares_offer_actions_as_plugins_do() -> None:
 
 
 def test_all_actions_on_offer_are_listed() -> None:
-    actions = set(make(Game, Door).actions)
+    actions = set(make(Game, Door).offers)
     assert {"game.roll", "game.crash", "door.knock"} < actions
     assert len(actions) == 10
-    assert not list(make().actions)
+    assert not make().offers
 
 
 def test_two_extensions_with_one_action_do_not_start() -> None:

@@ -86,7 +86,10 @@ async def test_pages_and_metrics_are_served_only_when_asked_for(
     other: Settings = {"server": {"data_dir": str(tmp_path / "full")}}
     chatserver.setup(full, other, pages=True, metrics=True)
     client = await aiohttp_client(bare)
-    for path in ("/chat/static/chat.js", "/chat/metrics", "/metrics", "/chat/healthz", "/healthz"):
+    for path in (
+        *("/chat/static/chat.js", "/chat/console", "/chat/console/actions.json"),
+        *("/chat/metrics", "/metrics", "/chat/healthz", "/healthz"),
+    ):
         assert await status(client, path) == 404
 
     client = await aiohttp_client(full)
@@ -95,6 +98,16 @@ async def test_pages_and_metrics_are_served_only_when_asked_for(
         assert '"/chat/static/chat.js"' in page
         assert '"/chat/ws"' in page
         await (await talk(client, path)).close()
+    console = await (await client.get("/chat/console")).text()
+    for path in (
+        "/chat/static/console/main.js",
+        "/chat/console/actions.json",
+        "/chat/ws",
+        "/chat/",
+    ):
+        assert f'"{path}"' in console
+    for path in ("/chat/static/console/main.js", "/chat/console/actions.json"):
+        assert await status(client, path) == 200
     assert await status(client, "/chat/static/chat.js") == 200
     assert await status(client, "/chat/metrics") == 200
     assert await status(client, "/chat/ws") == 426
