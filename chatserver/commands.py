@@ -1,6 +1,7 @@
 """Offer the store's upkeep on the command line; docs/deploy.md describes each command."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,7 @@ def _export(path: Path, options: argparse.Namespace) -> None:
         if options.output is None:
             count = export(path, sys.stdout.buffer, options.room, now, progress)
         else:
-            with options.output.open("xb") as out:
+            with open(options.output, "xb", opener=_private) as out:
                 count = export(path, out, options.room, now, progress)
     except FileExistsError as error:
         raise UpkeepError(f"{options.output} exists already; choose another name") from error
@@ -111,6 +112,10 @@ def _backup(path: Path, options: argparse.Namespace) -> None:
     finally:
         progress.clear()
     _say(f"Copied {size:,} bytes to {options.file}")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,7 @@
 """Judge whether a message may be changed: edited, deleted, reacted to or pinned."""
 
 from datetime import datetime
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -77,4 +78,8 @@ def missing() -> ActionError:
 
 
 def _seconds(earlier: str, later: str) -> float:
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    try:
+        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    except (ValueError, TypeError):
+        # Not a time as we write them, so nobody knows how old it is.
+        return inf

@@ -4,13 +4,14 @@ A client need not wait for one acknowledgement before it sends the next message.
 that may be sent again, those behind it must not overtake it: they get the same refusal until then.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
 from chatserver.envelope import DECODE_ERRORS
 from chatserver.errors import ActionError, ErrorCode
+from chatserver.names import MAX_USER_ID
 from chatserver.pairs import PREFIX
 
 RETRYABLE: Final = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE, ErrorCode.DRAINING})
@@ -73,7 +74,8 @@ class Latch:
         if held is None or room is None:
             return
         if cid != held.cid:
-            raise held.error
+            # One object for many answers: each raise would make its trace longer.
+            raise held.error.with_traceback(None)
         del self._held[room]
 
 
@@ -86,9 +88,9 @@ class _Held(Struct, frozen=True):
 class _Head(Struct, gc=False):
     action: object = None
     type: object = None
-    to: object = None
-    room: str | None = None
-    cid: str | None = None
+    to: Annotated[str, Meta(max_length=MAX_USER_ID)] | None = None
+    room: Annotated[str, Meta(max_length=8 * MAX_USER_ID)] | None = None
+    cid: Annotated[str, Meta(max_length=64)] | None = None
 
 
 _head: Final = Decoder(_Head)
@@ -104,4 +106,5 @@ def _read(raw: str, last_room: str | None) -> tuple[str | None, str | None]:
     if "direct" in (head.action, head.type):
         # The room has another name, which the client need not know; this one is no room's.
         return f"{PREFIX}{head.to}", head.cid
-    return last_room if head.room is None else head.room, head.cid
+    room = last_room if head.room is None else head.room
+    return room, head.cid

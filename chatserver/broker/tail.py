@@ -27,16 +27,19 @@ class Tail:
 
     Attributes:
         epoch: The incarnation of the stream.
+        erased: The offset up to which a page must have been read, so that it has nothing that was
+            erased meanwhile.
         first: The offset of the first publication held.
         oldest: The first offset that the store keeps; None until somebody has asked the store.
         publications: One for each offset from `first` to the top.
         size: Bytes they take.
     """
 
-    __slots__ = ("epoch", "first", "oldest", "publications", "size")
+    __slots__ = ("epoch", "erased", "first", "oldest", "publications", "size")
 
     def __init__(self, epoch: str, first: int, oldest: int | None) -> None:
         self.epoch = epoch
+        self.erased = first - 1
         self.first = first
         self.oldest = oldest
         self.publications: list[Publication] = []
@@ -59,6 +62,8 @@ class Tail:
 
     def prepend(self, page: Page) -> None:
         """Take from a page what lies before the first one, if it reaches that far."""
+        if page.state.epoch != self.epoch or page.state.top < self.erased:
+            return
         self.oldest = page.state.oldest
         if page.first < self.first <= page.last + 1:
             older = page.publications[: self.first - page.first]
@@ -68,6 +73,7 @@ class Tail:
 
     def erase(self, target: int | None, eraser: int) -> None:
         """Empty the bodies of a publication and of all before the eraser that target it."""
+        self.erased = eraser
         for offset, each in enumerate(self.publications, self.first):
             if offset < eraser and target in (offset, each.target):
                 self.publications[offset - self.first] = structs.replace(each, body=b"")

@@ -127,7 +127,7 @@ class RoomConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     match: Annotated[str, Meta(min_length=1)]
     durability: Durability = Durability.FULL
     length: Count | None = None
-    age: Annotated[float, Meta(gt=0)] | None = None
+    age: Annotated[float, Meta(gt=0, le=10**9)] | None = None
     recovery_limit: Count | None = None
     recovery_bytes: Bytes | None = None
     join: Who = None

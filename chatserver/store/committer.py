@@ -171,6 +171,14 @@ class Committer:
         while self._settled:
             self._settle_one()
 
+    def _give_up(self, failure: str) -> None:
+        self.failure = failure
+        with self._lock:
+            queue, self._queue = self._queue, []
+        self._settled.extend((item, broken()) for item in queue)
+        while self._settled:
+            self._settle_one()
+
     # In the thread
 
     def _run(self) -> None:
@@ -188,6 +196,9 @@ class Committer:
                 if monotonic() >= sweep_at:
                     sweep_at = monotonic() + (0.0 if self._sweep() else SWEEP_EVERY)
             self._close()
+        except Exception as error:
+            log.critical("STORING HAS FAILED and is off until a restart", exc_info=True)
+            self._loop.call_soon_threadsafe(self._give_up, f"a fault in the store: {error!r}")
         finally:
             self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
@@ -274,7 +285,9 @@ class Committer:
             return self._writer.sweep(time())
         except sqlite3.Error as error:
             log.warning("old messages could not be removed: %s", error)
-            return False
+        except Exception:
+            log.exception("old messages could not be removed")
+        return False
 
     def _close(self) -> None:
         if self.failure is not None:

@@ -22,15 +22,16 @@ _AFTER: Final = f"""SELECT {_COLUMNS} FROM publication
 _BEFORE: Final = f"""SELECT {_COLUMNS} FROM publication
     WHERE room = ? AND offset >= ? AND offset <= ? AND target IS NULL
     ORDER BY offset DESC LIMIT ?"""  # noqa: S608 - constants
-# Of many edits only the last is read. Rows lie in the order of storing (schema.py), so that by id
-# the index finds a later one at once.
-_CHANGES: Final = """SELECT target, user, timestamp, kind, body FROM publication AS change
-    WHERE room = ? AND target >= ? AND target <= ? AND body IS NOT NULL
-    AND (kind IN ('reaction', 'pin') OR kind = 'edit' AND NOT EXISTS (
-        SELECT 1 FROM publication AS later INDEXED BY publication_target
-        WHERE later.room = change.room AND later.target = change.target
-        AND later.kind = 'edit' AND later.id > change.id
-    )) ORDER BY target"""
+# Of many edits only the last is read; the index alone tells which. Rows lie in the order of storing
+# (schema.py), so it is the one with the largest id.
+_CHANGES: Final = """SELECT target, user, timestamp, kind, body FROM publication
+    WHERE body IS NOT NULL AND id IN (
+        SELECT id FROM publication INDEXED BY publication_target
+        WHERE room = ?1 AND target >= ?2 AND target <= ?3 AND kind IN ('reaction', 'pin')
+        UNION ALL
+        SELECT max(id) FROM publication INDEXED BY publication_target
+        WHERE room = ?1 AND target >= ?2 AND target <= ?3 AND kind = 'edit' GROUP BY target
+    ) ORDER BY target"""
 _CHANGES_AFTER: Final = f"{_CHANGES}, id"
 _CHANGES_BEFORE: Final = f"{_CHANGES} DESC, id"
 

@@ -1,11 +1,12 @@
 """Read pages of history on a connection and a thread of their own."""
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from chatserver.fold import Messages
 from chatserver.positions import Position
@@ -17,15 +18,21 @@ from chatserver.publications import (
     RoomState,
     Unread,
 )
+from chatserver.store import unavailable
 from chatserver.store.cursors import cursors_of
 from chatserver.store.direct import direct_rooms_of
-from chatserver.store.failures import judge
+from chatserver.store.failures import describe, judge
 from chatserver.store.ledger import FIND_ROOM
 from chatserver.store.messages import read_after, read_before
 from chatserver.store.schema import connect
 from chatserver.store.threads import leave_signals
 
+log = logging.getLogger("chatserver.store")
+
 T = TypeVar("T")
+
+MOST_WAITING: Final = 1000
+"""Reads that may wait for their turn."""
 
 _AFTER = """SELECT user, cid, timestamp, target, kind, body FROM publication
     WHERE room = ? AND offset >= ? AND offset <= ? ORDER BY offset LIMIT ?"""
@@ -52,6 +59,7 @@ class Reader:
         self._thread = ThreadPoolExecutor(1, "chatserver-reader", leave_signals)
         self._connection = connect(path, timeout)
         self._connection.execute("PRAGMA query_only = ON")
+        self._waiting = 0
 
     async def close(self) -> None:
         """Finish the reads that are asked for, then close."""
@@ -139,10 +147,25 @@ class Reader:
             finally:
                 self._connection.execute("ROLLBACK")
 
+        if self._waiting >= MOST_WAITING:
+            raise unavailable("Too much of the history is being read; try again", 1)
+        self._waiting += 1
+        reading = asyncio.get_running_loop().run_in_executor(self._thread, snapshot)
+        reading.add_done_callback(self._ended)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, snapshot)
+            return await reading
         except sqlite3.Error as error:
-            raise judge(error).error from error
+            verdict = judge(error)
+            if not verdict.fatal:
+                raise verdict.error from error
+            log.critical("A HISTORY CANNOT BE READ: %s; check the disk first", describe(error))
+            raise unavailable(
+                "That part of the history cannot be read; it needs the server's operator", 60
+            ) from error
+
+    def _ended(self, reading: "asyncio.Future[T]") -> None:
+        # Who asked may have gone before its turn; the read was still there.
+        self._waiting -= 1
 
 
 def _take(room: str, rows: Iterable[_Row], max_bytes: int) -> list[Publication]:

@@ -20,7 +20,7 @@ AT_ONCE: Final = 2000
 
 _NEXT_ROOMS: Final = "SELECT id, name FROM room WHERE id > ? ORDER BY id LIMIT 200"
 _FIRST_YOUNG: Final = """SELECT offset FROM publication
-    WHERE room = ? AND offset >= ? AND timestamp >= ? ORDER BY offset LIMIT 1"""
+    WHERE room = ? AND offset >= ? AND offset < ? AND timestamp >= ? ORDER BY offset LIMIT 1"""
 _DROP: Final = """DELETE FROM publication WHERE room = ? AND offset >= ? AND offset < ?
     AND cid IS NULL AND id < (SELECT max(id) FROM publication)"""
 _STUB: Final = """UPDATE publication SET kind = NULL, target = NULL, body = NULL
@@ -83,10 +83,12 @@ class Retention:
         if keeping.length is not None:
             target = max(target, top - keeping.length + 1)
         if keeping.age is not None:
+            # No further than one transaction removes: the rest is looked at in its own turn.
+            end = min(top + 1, target + AT_ONCE)
             young = self._connection.execute(
-                _FIRST_YOUNG, (number, target, stamp(now - keeping.age))
+                _FIRST_YOUNG, (number, target, end, stamp(now - keeping.age))
             ).fetchone()
-            target = top + 1 if young is None else young[0]
+            target = end if young is None else young[0]
         return self._raise_floor(room, target)
 
     def _raise_floor(self, room: Room, target: int) -> int:
@@ -106,5 +108,5 @@ class Retention:
 
 def stamp(time: float) -> str:
     """Return Unix time as the wire has it, so that it compares with timestamps."""
-    text = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
+    text = datetime.fromtimestamp(max(0.0, time), UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")

@@ -51,7 +51,7 @@ _FIRST: Final = (
     )""",
     "CREATE UNIQUE INDEX publication_place ON publication (room, offset)",
     "CREATE UNIQUE INDEX publication_cid ON publication (room, user, cid) WHERE cid IS NOT NULL",
-    "CREATE INDEX publication_target ON publication (room, target) WHERE target IS NOT NULL",
+    "CREATE INDEX publication_target ON publication (room, target, kind) WHERE target IS NOT NULL",
     "CREATE INDEX publication_stub ON publication (timestamp) WHERE kind IS NULL",
     direct.INDEX,
     *cursors.TABLES,
@@ -200,6 +200,8 @@ def _mark_running(connection: sqlite3.Connection, path: Path) -> None:
         if found != "ok":
             raise _damaged(path, " ".join(str(found).split()))
         _renew_epochs(connection)
+        # The log may have what was erased just before the end.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("DELETE FROM running")
     connection.execute("INSERT INTO running VALUES (datetime('now'))")

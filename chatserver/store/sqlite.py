@@ -1,6 +1,7 @@
 """Keep publications in one SQLite file: a thread each for writing, reading and searching."""
 
 import asyncio
+import sqlite3
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from chatserver.store import UNBOUNDED, Moves, Settle, Store
 from chatserver.store.committer import Committer
 from chatserver.store.lock import Lock
 from chatserver.store.reader import Reader
-from chatserver.store.schema import open_file
+from chatserver.store.schema import open_file, unusable
 from chatserver.store.searcher import Searcher
 from chatserver.store.writer import Writer
 
@@ -72,12 +73,15 @@ class SqliteStore(Store):
         lock = Lock(self._path)
         try:
             connection = await asyncio.to_thread(open_file, self._path, self._patience)
+            writer = Writer(connection, rules, self._bounds)
             self._reader = Reader(self._path, self._patience)
+        except sqlite3.Error as error:
+            lock.close()
+            raise unusable(self._path, error) from error
         except BaseException:
             lock.close()
             raise
         self._lock = lock
-        writer = Writer(connection, rules, self._bounds)
         self._committer = Committer(connection, writer, self._most, self._most_bytes)
         self._can_search = writer.can_search
         self._searcher = Searcher(self._path, self._patience, self._committer.reached)

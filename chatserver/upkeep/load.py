@@ -1,5 +1,6 @@
 """Read rooms and what they keep from the lines of an export."""
 
+import re
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,8 @@ from chatserver.upkeep.progress import Progress
 
 AT_ONCE: Final = 1000
 """Rows handed to SQLite together."""
+
+_TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 _ROOM: Final = "INSERT INTO room (name, epoch, floor, top) VALUES (?, ?, ?, ?)"
 _PUBLICATION: Final = """INSERT INTO publication
@@ -134,6 +137,10 @@ class _Loading:
             raise self._error("a publication has to follow the line of its room")
         if not self._last < line.offset <= room.top:
             raise self._error(f"the offset {line.offset} does not follow {self._last}")
+        if not _TIMESTAMP.fullmatch(line.timestamp):
+            raise self._error(f"the timestamp {line.timestamp!r} is not as the server writes it")
+        if line.target is not None and not 1 <= line.target < line.offset:
+            raise self._error(f"the target {line.target} does not lie before its change")
         kept = line.offset >= room.floor
         if kept and line.kind is None:
             raise self._error("a publication that is kept needs its `kind`")
@@ -163,8 +170,8 @@ class _Loading:
             raise self._error(f"`event` is no event: {error}") from None
         if event is None:
             return None
-        if not event:
-            raise self._error("`event` is empty")
+        if not event or "offset" in event:
+            raise self._error("`event` is empty, or has an `offset` of its own")
         # As the server writes it: without white space, so that an offset can be put at its end.
         return encode_event(event)
 

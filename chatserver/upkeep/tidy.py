@@ -141,7 +141,12 @@ def pages(path: Path) -> int:
 
 def _shorten(connection: sqlite3.Connection) -> None:
     # What was erased is still in the log.
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise UpkeepError(
+            "it is done, but another program reads the file, and what is gone stays in its log;"
+            " end that program (a backup or export?) and give the command again"
+        )
 
 
 def _sync(path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from chatserver.broker.tail import COST, Tail, Tails
 from chatserver.positions import Position
 from chatserver.publications import Page, Publication, RoomState, Unread, fitting
-from tests.core.stores import publication
+from tests.core.stores import STAMP, publication
 
 FAR = 2**20
 
@@ -159,3 +159,20 @@ def test_what_is_unread_is_counted_as_far_back_as_memory_reaches() -> None:
     assert kept.unread("ann", 10) == Unread(0, 20), "her own"
     assert tail(11, 20, oldest=11).unread("bob", 3) == Unread(10, 20), "the rest is not kept"
     assert tail(11, 20, oldest=None).unread("bob", 15) is None
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_erased_since_a_page_was_read_does_not_come_back(known: bool) -> None:
+    """The tail knows of the deletion, or began behind it."""
+    tails = Tails()
+    if known:
+        tails.add(publication(body=b"5"), Position("e", 5))
+    tails.add(Publication("lobby", b"{}", STAMP, target=4, erases=True), Position("e", 6))
+    if not known:
+        filled(tails, 1, first=9)
+    stale = page(1, 5, top=5)
+    tails.seed("lobby", stale, current=False)
+    kept = tails.get("lobby")
+    assert kept is not None
+    assert kept.after(0, 10, FAR) is None
+    tails.seed("lobby", page(1, 9, top=9), current=False)

@@ -176,3 +176,22 @@ def test_whatever_is_refused_nothing_is_stored_out_of_turn(seed: int) -> None:
         step(stream, chance.choice(["lobby", "tea"]), chance.random() < 0.6)
         for stored in stream.stored.values():
             assert stored == list(range(len(stored)))
+
+
+def test_a_refusal_given_many_times_keeps_nothing_of_the_messages() -> None:
+    latch = Latch()
+    error = ActionError(ErrorCode.UNAVAILABLE, "Not now")
+    latch.refused(message("1", "lobby"), None, error)
+    depths = set()
+    for number in range(20):
+        with pytest.raises(ActionError) as caught:
+            latch.check(message(str(number + 2), "lobby"), None)
+        depths.add(len(caught.traceback))
+    assert len(depths) == 1
+
+
+@pytest.mark.parametrize("fields", [{"cid": "c" * 65}, {"cid": "c", "room": "r" * 5000}])
+def test_what_is_too_long_to_be_a_message_is_not_held(fields: dict[str, str]) -> None:
+    latch = Latch()
+    latch.refused(json.dumps({"action": "message", **fields}), "lobby", BUSY)
+    assert not latch

@@ -12,8 +12,10 @@ import pytest
 from chatserver.errors import StoreError
 from chatserver.publications import keep_all
 from chatserver.store import schema
+from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
-from tests.core.stores import add, bodies, opened, publication
+from chatserver.store.writer import Writer
+from tests.core.stores import add, bodies, delete, opened, publication
 
 
 @pytest.fixture
@@ -114,6 +116,38 @@ async def test_damage_is_found_after_an_unclean_stop(path: Path) -> None:
     assert "is damaged" in await refusal(path)
     path.write_bytes(content[: 9 * 4096 + 100])
     assert "is damaged" in await refusal(path)
+
+
+async def test_damage_of_what_is_read_first_is_told_also_after_a_clean_stop(path: Path) -> None:
+    await written(path)
+    connection = sqlite3.connect(path)
+    (root,) = connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'publication'"
+    ).fetchone()
+    connection.close()
+    content = bytearray(path.read_bytes())
+    content[(root - 1) * 4096 : root * 4096] = b"\xa5" * 4096
+    path.write_bytes(content)
+    assert "is damaged" in await refusal(path)
+
+
+async def test_what_was_deleted_just_before_a_kill_is_in_no_file_after_the_next_start(
+    path: Path,
+) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, keep_all)
+    writer.write([publication(body=b'{"text":"xyzzy"}')])
+    writer.write([delete(1)])
+    wal = path.with_name("chat.db-wal")
+    assert b"xyzzy" in wal.read_bytes(), "there is nothing to be removed"
+    killed = path.parent / "killed"
+    killed.mkdir()
+    for file in (path, wal):
+        shutil.copy(file, killed / file.name)
+    async with opened(killed / path.name):
+        for file in killed.iterdir():
+            assert b"xyzzy" not in file.read_bytes()
+    connection.close()
 
 
 async def test_a_file_that_was_not_closed_is_checked_and_used(

@@ -159,6 +159,18 @@ DAMAGED: dict[str, tuple[Change, str]] = {
         lambda lines: [*lines[:2], lines[2].replace(b'"event":' + FIRST + b",", b"")],
         "line 3: Object missing required field `event`",
     ),
+    "another time": (
+        lambda lines: [*lines[:2], lines[2].replace(b'"timestamp":"2026', b'"timestamp":"about')],
+        "line 3: the timestamp 'about-11-22T10:41:41.123Z' is not as the server writes it",
+    ),
+    "a target ahead": (
+        lambda lines: [*lines[:2], lines[2].replace(b'"kind"', b'"target":7,"kind"')],
+        "line 3: the target 7 does not lie before its change",
+    ),
+    "an offset in it": (
+        lambda lines: [*lines[:2], lines[2].replace(FIRST, b'{"offset":5}')],
+        "line 3: `event` is empty, or has an `offset`",
+    ),
     "no kind": (
         lambda lines: [*lines[:2], lines[2].replace(b',"kind":"message"', b"")],
         "line 3: a publication that is kept needs its `kind`",
@@ -210,6 +222,19 @@ async def test_who_is_erased_left_no_byte(path: Path) -> None:
         assert (await found(store, "kumquat"), await found(store, "other")) == ([], ["other"])
         assert (await store.cursors(["eve"]))["eve"] == {}
         assert (await store.cursors(["ann"]))["ann"] == {"lobby": Position("e", 1)}
+
+
+async def test_erasing_beside_a_reader_is_not_called_done(path: Path) -> None:
+    async with opened(path) as store:
+        await add(store, publication(body=event("kumquat"), user="eve"))
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM publication").fetchall()
+    with pytest.raises(UpkeepError, match="another program reads the file"):
+        erase(path, "eve")
+    reader.close()
+    assert erase(path, "eve") == 0
+    assert b"kumquat" not in all_of(path)
 
 
 async def test_new_epochs_for_all_rooms(filled: Path) -> None:

@@ -68,6 +68,7 @@ ALL = [(name, f"from {name} {number}") for number in range(3) for name in ("ann"
 def test_rooms_move_to_another_server(config: Path, tmp_path: Path) -> None:
     assert said(config) == ALL
     assert done(config, "export", "--output", "all.jsonl") == "Exported 6 messages.\n"
+    assert (tmp_path / "all.jsonl").stat().st_mode & 0o777 == 0o600
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     other = configure(elsewhere, server={"data_dir": "data"}, broker="embedded")
