@@ -1,12 +1,22 @@
 """The client's face, against the real server."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from chatserver.client import ActionError, ChatClient, Message, Publication, connect
+from chatserver.client import (
+    ActionError,
+    ChatClient,
+    Event,
+    Joined,
+    Message,
+    RoomEvent,
+    connect,
+)
+from chatserver.client.tokens import GuestMemory
 from chatserver.testing import ChatServer
 
 
@@ -24,7 +34,7 @@ async def alice(tmp_path: Path) -> AsyncIterator[ChatClient]:
         yield chat
 
 
-def texts(events: list[Publication]) -> list[str]:
+def texts(events: Sequence[RoomEvent]) -> list[str]:
     return [event.text for event in events if isinstance(event, Message)]
 
 
@@ -57,3 +67,28 @@ async def test_anything_else_can_be_asked(alice: ChatClient) -> None:
     reply = await alice.request("members", room="lobby")
     assert reply.action == "members"
     assert reply.fields["members"] == [{"username": "alice", "sender": alice.user}]
+
+
+async def test_guests_follow_their_room_of_two(tmp_path: Path) -> None:
+    """Its name is longer than others may be; how far another device has read is told beside it."""
+    config = {"broker": "embedded", "server": {"data_dir": str(tmp_path)}}
+    async with (
+        asyncio.timeout(10),
+        ChatServer(config) as server,
+        connect(f"{server.url}/ws", username="alice", guest=(keeper := GuestMemory())) as alice,
+        connect(f"{server.url}/ws", username="bob") as bob,
+        connect(f"{server.url}/ws", guest=keeper) as phone,
+    ):
+        reply = await bob.request("direct", to=alice.user, text="Psst!")
+        room = str(reply.fields["room"])
+        async with alice.join(room, last=5) as joined:
+            events = aiter(joined)
+            assert isinstance(await anext(events), Joined)
+            assert texts([await anext(events)]) == ["Psst!"]
+            await bob.publish(room, "Alice?")
+            assert texts([await anext(events)]) == ["Alice?"]
+            await phone.request("read", room=room, offset=1)
+            async for event in alice:
+                if isinstance(event, Event) and event.action == "read":
+                    assert (event.room, event.offset) == (room, 1)
+                    return
