@@ -13,6 +13,7 @@ from chatserver.client import (
     Event,
     Joined,
     Message,
+    Reaction,
     RoomEvent,
     connect,
 )
@@ -46,6 +47,19 @@ async def test_history_is_read_both_ways(alice: ChatClient) -> None:
     assert (texts(page.events), page.more) == (["lunch 0", "lunch 1", "lunch 2"], False)
     page = await alice.history("lobby", since=4)
     assert texts(page.events) == ["lunch 4"]
+
+
+async def test_a_message_tells_what_has_become_of_it(alice: ChatClient) -> None:
+    await alice.request("edit", room="lobby", offset=5, text="dinner")
+    await alice.request("react", room="lobby", offset=5, emoji="+1")
+    page = await alice.history("lobby", limit=1)
+    (message,) = page.events
+    assert isinstance(message, Message)
+    assert (message.text, message.pinned) == ("dinner", False)
+    assert message.edited is not None
+    assert message.reactions == {"+1": Reaction(1, [str(alice.user)])}
+    page = await alice.history("lobby", before=page.next, limit=1)
+    assert texts(page.events) == ["lunch 3"]
 
 
 async def test_a_search_is_read_by_pages(alice: ChatClient) -> None:
