@@ -17,25 +17,25 @@ help:
 	@echo "make bench    compare the speed with other servers"
 	@echo "make clean    remove what make has made"
 
-install: $(STAMPS)/speed
+install: $(STAMPS)/speed-tui
 
 run: install
 	$(BIN)/python -m chatserver --config $(CONFIG)
 
-test: $(STAMPS)/speed-test
+test: $(STAMPS)/speed-tui-test
 	sh tests/system_packages.sh
 	$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
-torture: $(STAMPS)/speed-test
+torture: $(STAMPS)/speed-tui-test
 	$(BIN)/python -m tests.torture --minutes 10 $(ARGS)
 
-check: $(STAMPS)/speed-test-dev-bench .mypy
+check: $(STAMPS)/speed-tui-test-dev-bench .mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy chatserver tests benchmarks examples .mypy/chatserver_middlewares .mypy/chatserver_plugins
 	$(BIN)/lint-imports
 
-format: $(STAMPS)/speed-test-dev-bench
+format: $(STAMPS)/speed-tui-test-dev-bench
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -18,6 +18,8 @@ from chatserver.extension import AnyExtension
 from chatserver.logs import escape, set_up
 from chatserver.registry import configured_middlewares, configured_plugins, find
 from chatserver.server import Server, hosts
+from chatserver.terminal.options import add_client
+from chatserver.terminal.run import run_client
 from chatserver.tls import load as load_tls
 from chatserver.upkeep import UpkeepError
 
@@ -33,6 +35,8 @@ FLAGS: Final = {"host": "server.host", "port": "server.port", "log_level": "log.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code: 0 ok, 1 failed, 2 usage, 78 bad configuration."""
     options = _parser().parse_args(arguments)
+    if options.command == "client":
+        return run_client(options)
     flags = {
         key: getattr(options, flag)
         for flag, key in FLAGS.items()
@@ -88,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "plugins", parents=both, help="list the plugins and middlewares that are installed"
     )
     add_commands(commands, common)
+    add_client(commands)
     return parser
 
 

@@ -27,6 +27,7 @@ from chatserver.client.events import (
     Online,
     PlainText,
     Publication,
+    Reaction,
     Recovered,
     RoomEvent,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "PlainText",
     "Position",
     "Publication",
+    "Reaction",
     "Recovered",
     "Reply",
     "Room",

@@ -18,6 +18,7 @@ from chatserver.client.replies import (
 )
 from chatserver.client.room import Room
 from chatserver.names import clean_name
+from chatserver.pairs import pair_of
 from chatserver.positions import Position
 
 
@@ -90,7 +91,7 @@ class ChatClient:
             ClientError: There will be no connection any more.
         """
         self._conversation.check()
-        name = clean_name(room, "room", "$.room")
+        name = _room_name(room)
         return await self._conversation.courier.publish(name, text, cid, reply_to)
 
     def join(
@@ -117,13 +118,13 @@ class ChatClient:
         if since is not None and last is not None:
             raise ValueError("give either since or last, not both")
         self._conversation.check()
-        name = clean_name(room, "room", "$.room")
+        name = _room_name(room)
         membership = self._conversation.join(name, since=since, last=last, catch_up=catch_up)
         return Room(membership, self)
 
     async def leave(self, room: str) -> None:
         """Leave a room, which ends the iteration over it; leaving any other does nothing."""
-        await self._conversation.leave(clean_name(room, "room", "$.room"))
+        await self._conversation.leave(_room_name(room))
 
     async def history(
         self, room: str, *, since: int | None = None, before: int | None = None, limit: int = 50
@@ -203,3 +204,8 @@ class ChatClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _room_name(room: str) -> str:
+    # Names of direct rooms are the server's: exact, and longer than others may be.
+    return room if pair_of(room) else clean_name(room, "room", "$.room")

@@ -17,6 +17,7 @@ from chatserver.client.pace import Pace
 from chatserver.client.replies import Reply, Sent, Welcome
 from chatserver.client.wire import Frame, read_event
 from chatserver.errors import ActionError, CloseCode, ErrorCode
+from chatserver.pairs import is_direct
 from chatserver.positions import Position
 
 TOGETHER: Final = 8
@@ -97,7 +98,8 @@ class Conversation:
         task.cancel()
         await asyncio.wait({task})
         membership.end(ClosedError(CloseCode.OK, "left"), quietly=True)
-        connection = self.life.connection
+        # A direct room cannot be left: its events go to the user from now on.
+        connection = None if is_direct(room) else self.life.connection
         with suppress(LostError):  # who is not connected is in no room
             while connection is not None and not await self._has_left(connection, room):
                 pass
@@ -163,7 +165,8 @@ class Conversation:
 
     def event(self, frame: Frame, raw: str) -> None:
         """Hand an event to its room, or to the user."""
-        if frame.room in self._rooms:
+        # The offset in `read` is how far the user has read, not a place of its own in the history.
+        if frame.room in self._rooms and frame.action != "read":
             self._rooms[frame.room][0].take(frame, raw)
         elif frame.action is not None:
             self._tell(read_event(frame, raw))

@@ -14,6 +14,18 @@ from chatserver.positions import Position
 T = TypeVar("T")
 
 
+class Reaction(Struct, frozen=True):
+    """Tell who has reacted to a message with one emoji.
+
+    Attributes:
+        count: How many users.
+        senders: The user ids of the first of them.
+    """
+
+    count: int
+    senders: list[str] = []
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """Somebody said something.
 
@@ -26,6 +38,9 @@ class Message(Struct, frozen=True, kw_only=True):
         cid: The author's own id of the message, if it gave one.
         reply_to: The offset of the message it answers, if it answers one.
         offset: Its number in the room's history; None where the room keeps none.
+        edited: In what was read from the history: when the text was changed last, if it was.
+        pinned: In the same: whether a moderator has pinned it.
+        reactions: In the same: by emoji, who has reacted.
     """
 
     room: str
@@ -36,6 +51,9 @@ class Message(Struct, frozen=True, kw_only=True):
     cid: str | None = None
     reply_to: int | None = None
     offset: int | None = None
+    edited: str | None = None
+    pinned: bool = False
+    reactions: dict[str, Reaction] = {}
 
 
 class Notification(Struct, frozen=True, kw_only=True):

@@ -84,12 +84,13 @@ class HistoryReply(Struct, frozen=True):
     epoch: str
     oldest: int
     more: bool
+    next: int | None = None
 
     def page(self) -> "Page":
         """Return it as callers get it."""
         position = Position(self.epoch, self.offset)
         events = read_events(self.room, self.messages)
-        return Page(self.room, events, position, self.oldest, self.more)
+        return Page(self.room, events, position, self.oldest, self.more, self.next)
 
 
 class SentReply(Struct, frozen=True):
@@ -158,7 +159,8 @@ class Page(Struct, frozen=True):
         events: What happened.
         position: Where the history stands; its epoch is empty where the room keeps none.
         oldest: The first offset that is kept.
-        more: Whether there are more in the direction of reading.
+        more: Whether there may be more in the direction of reading.
+        next: What to hand to `history` as `since` or `before` to get them.
     """
 
     room: str
@@ -166,6 +168,7 @@ class Page(Struct, frozen=True):
     position: Position
     oldest: int
     more: bool
+    next: int | None
 
 
 class Found(Struct, frozen=True):
