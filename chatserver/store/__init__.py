@@ -41,6 +41,9 @@ CURSOR_LIFE: Final = 90 * 24 * 3600
 MOST_CURSORS: Final = 1000
 """Cursors of one user; of more, those moved last count."""
 
+MOST_KEPT_CURSORS: Final = 1_000_000
+"""Cursors of all users, 100 MB or so; of more, those moved longest ago are forgotten."""
+
 Moves = Mapping[str, Mapping[str, Position | None]]
 """Where users have read to, by user id and room; None forgets it."""
 

@@ -4,7 +4,7 @@ import sqlite3
 from typing import Final
 
 from chatserver.positions import Position
-from chatserver.store import CURSOR_LIFE, MOST_CURSORS, Moves
+from chatserver.store import CURSOR_LIFE, MOST_CURSORS, MOST_KEPT_CURSORS, Moves
 
 TABLES: Final = (
     """CREATE TABLE cursor (
@@ -23,6 +23,10 @@ _FORGET: Final = "DELETE FROM cursor WHERE user = ? AND room = ?"
 _OF: Final = "SELECT room, epoch, offset FROM cursor WHERE user = ? ORDER BY moved DESC LIMIT ?"
 _SWEEP: Final = """DELETE FROM cursor WHERE (user, room) IN (
     SELECT user, room FROM cursor WHERE moved < ? LIMIT ?
+)"""
+_SWEEP_BEYOND: Final = """DELETE FROM cursor WHERE (user, room) IN (
+    SELECT user, room FROM cursor ORDER BY moved
+    LIMIT min(?, max(0, (SELECT count(*) FROM cursor) - ?))
 )"""
 
 
@@ -52,6 +56,16 @@ def cursors_of(connection: sqlite3.Connection, user: str) -> dict[str, Position]
     return {room: Position(epoch, offset) for room, epoch, offset in reversed(rows)}
 
 
-def sweep_cursors(connection: sqlite3.Connection, now: float, most: int) -> int:
-    """Forget cursors that have not been moved for long, within a transaction; return how many."""
-    return connection.execute(_SWEEP, (now - CURSOR_LIFE, most)).rowcount
+def sweep_cursors(
+    connection: sqlite3.Connection, now: float, most: int, kept: int = MOST_KEPT_CURSORS
+) -> int:
+    """Forget cursors that have not been moved for long, or are too many; return how many.
+
+    Args:
+        connection: The writer's connection, within a transaction.
+        now: Unix time in seconds.
+        most: Cursors to forget at most, for each of the two reasons.
+        kept: Cursors that may stay.
+    """
+    old = connection.execute(_SWEEP, (now - CURSOR_LIFE, most)).rowcount
+    return max(old, connection.execute(_SWEEP_BEYOND, (most, kept)).rowcount)

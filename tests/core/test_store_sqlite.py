@@ -11,6 +11,7 @@ from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Rules, keep_all
 from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Stored
+from chatserver.store.cursors import move_cursors, sweep_cursors
 from chatserver.store.reader import Reader
 from chatserver.store.schema import open_file
 from chatserver.store.writer import SIZES, WARY, Writer, cut
@@ -340,4 +341,17 @@ async def test_a_deleted_message_and_all_its_changes_are_in_no_file(path: Path, 
         assert [name for name, content in files.items() if word in content] == []
     assert any(b"changed" in content for content in files.values())
     await reader.close()
+    connection.close()
+
+
+async def test_of_too_many_cursors_of_all_users_those_moved_last_stay(path: Path) -> None:
+    connection = open_file(path, 1)
+    moves = {f"user{number}": {"tea": Position("e", 1)} for number in range(8)}
+    for at, user in enumerate(moves):
+        move_cursors(connection, {user: moves[user]}, NOW + at)
+    assert sweep_cursors(connection, NOW, 3, kept=4) == 3
+    assert sweep_cursors(connection, NOW, 3, kept=4) == 1
+    assert sweep_cursors(connection, NOW, 3, kept=4) == 0
+    left = connection.execute("SELECT user FROM cursor ORDER BY user").fetchall()
+    assert [user for (user,) in left] == ["user4", "user5", "user6", "user7"]
     connection.close()
