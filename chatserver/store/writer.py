@@ -117,12 +117,14 @@ class Writer:
             sqlite3.Error: Nothing of it may be acknowledged.
         """
         started = perf_counter()
+        # A change that was made before makes the batch wary, too late for the messages in it.
+        wary = self._wary > 0
         try:
             self._synchronous(relaxed=all(map(self._ledger.is_relaxed, {p.room for p in batch})))
             try:
                 outcomes = self._transact(batch)
             except sqlite3.IntegrityError:
-                if self._wary:
+                if wary:
                     raise
                 self._wary = WARY
                 self._undo()

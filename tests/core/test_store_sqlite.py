@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from chatserver.errors import ActionError
 from chatserver.positions import Position
@@ -135,6 +136,18 @@ def test_a_retry_among_new_ones_keeps_their_order_and_leaves_no_hole(path: Path)
     assert new_room.position.offset == 1
     found = connection.execute("SELECT epoch FROM room WHERE name = 'tea'").fetchall()
     assert found == [(new_room.position.epoch,)], "it was created twice"
+    connection.close()
+
+
+def test_a_message_is_retried_beside_a_change(path: Path) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, keep_all)
+    sent = [publication(cid="said"), structs.replace(edit(1), cid="edited")]
+    writer.write(sent)
+    again = writer.write([*sent, publication(cid="new")])
+    stored = [each for each in again if isinstance(each, Stored)]
+    places = [(each.position.offset, each.duplicate) for each in stored]
+    assert places == [(1, True), (2, True), (3, False)]
     connection.close()
 
 
