@@ -1,4 +1,4 @@
-"""Be the clients: they write, follow, come and go, and never judge what they see.
+"""Be the clients: they follow, come and go, and never judge what they see.
 
 What they are sent goes into their journals, right or wrong; so a client neither checks nor trusts
 more than it needs to go on.
@@ -11,14 +11,11 @@ from typing import Final
 
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
-from tests.torture.checker.journals import Frame, Journal, messages, number, text
+from tests.torture.checker.journals import Frame, Journal, number, text
 from tests.torture.wire import Wire, opened
 
-IN_FLIGHT: Final = 16
 PAGE: Final = 200
 SHUTTING_DOWN: Final = 503
-LARGE: Final = 2000
-"""Characters of the larger messages, one in ten."""
 
 
 class RefusedError(Exception):
@@ -112,10 +109,10 @@ class Client:
         top = number(joined, "offset")
         while joined.get("recovered") is not True and (seen := self._seen[room]) < top:
             page = await self.ask(wire, "history", room=room, since=seen, limit=PAGE)
-            found = messages(page)
-            if not found or number(found[-1], "offset") <= seen:
+            place = number(page, "next" if page.get("more") else "offset")
+            if place <= seen:
                 break
-            self._seen[room] = number(found[-1], "offset")
+            self._seen[room] = place
         self._seen[room] = max(top, self._ahead.pop(room))
 
     async def ask(self, wire: Wire, action: str, **payload: object) -> Frame:
@@ -138,70 +135,6 @@ class Client:
             # While pages are read, what is live does not count as seen: the pages may not come.
             place = self._ahead if room in self._ahead else self._seen
             place[room] = number(frame, "offset")
-
-
-class Writer(Client):
-    """Follow and write, 16 messages in flight; send again what a broken connection left open.
-
-    Attributes:
-        acknowledged: Messages that are stored.
-        open: Messages by cid that were sent and are not acknowledged yet.
-        tally: Released once for each acknowledgement.
-    """
-
-    def __init__(
-        self, name: str, user: str, rooms: Sequence[str], chance: Random, clock: Iterator[int]
-    ) -> None:
-        super().__init__(name, user, rooms, chance, clock)
-        self.acknowledged: list[Frame] = []
-        self.open: dict[str, Frame] = {}
-        self.tally = asyncio.Semaphore(0)
-        self._written = 0
-
-    async def visit(self, wire: Wire) -> None:
-        """Write until it is time to cut the connection with messages in flight."""
-        await self.follow(wire)
-        await self.send_again(wire)
-        for _ in range(self._chance.randint(200, 2000)):
-            while len(self.open) < IN_FLIGHT:
-                await self._say(wire)
-            self.take(await wire.receive())
-        wire.drop()
-
-    async def write_out(self, url: str) -> None:
-        """Visit a server that stays up until everything is acknowledged."""
-        self.journal.settled = True
-        while not await self._connect(url, self._write_out):
-            pass
-
-    async def _write_out(self, wire: Wire) -> None:
-        await self.follow(wire)
-        await self.send_again(wire)
-        while self.open:
-            self.take(await wire.receive())
-
-    async def send_again(self, wire: Wire) -> None:
-        """Send everything that is not acknowledged, in order, under the same cids."""
-        for message in list(self.open.values()):
-            await wire.send("message", **message)
-
-    def take(self, frame: Frame) -> None:
-        """Take acknowledgements as well."""
-        super().take(frame)
-        cid = text(frame, "cid")
-        if frame["action"] == "sent" and cid in self.open:
-            self.acknowledged.append(self.open.pop(cid))
-            self.tally.release()
-        elif frame["action"] == "error":
-            raise RefusedError
-
-    async def _say(self, wire: Wire) -> None:
-        self._written += 1
-        cid = f"{self.journal.client}.{self._written}"
-        body = "x" * self._chance.randint(0, LARGE) if self._chance.random() < 0.1 else ""
-        room = self._chance.choice(self._rooms)
-        self.open[cid] = {"room": room, "cid": cid, "text": f"I am {cid} {body}"}
-        await wire.send("message", **self.open[cid])
 
 
 class Reader(Client):
@@ -261,53 +194,6 @@ class Latecomer(Client):
         self.journal.follows = []
 
 
-class Retrier(Client):
-    """Send a writer's messages again over another connection: stored ones, and those in flight.
-
-    Args:
-        name: What reports call it.
-        writer: Whose messages.
-        rooms: The rooms it is in.
-        chance: Decides what it does.
-        clock: Counts the entries of all journals of a run.
-    """
-
-    def __init__(
-        self, name: str, writer: Writer, rooms: Sequence[str], chance: Random, clock: Iterator[int]
-    ) -> None:
-        super().__init__(name, writer.journal.user, rooms, chance, clock)
-        self._writer = writer
-
-    async def visit(self, wire: Wire) -> None:
-        """Retry a few, one of them with another text, and then what is in flight."""
-        await self.follow(wire)
-        while True:
-            acknowledged = self._writer.acknowledged
-            again = self._chance.sample(acknowledged, min(5, len(acknowledged)))
-            if again:
-                again[0] = {**again[0], "text": "I have changed my mind"}
-            await self._retry(wire, again)
-            # In order and from the first one that is open: so the order of sending is kept.
-            await self._retry(wire, list(self._writer.open.values()))
-            for _ in range(self._chance.randint(1, 50)):
-                self.take(await wire.receive())
-
-    async def finish(self, wire: Wire) -> None:
-        """Retry what was ever acknowledged, up to a thousand of it."""
-        await self.follow(wire)
-        stored = self._writer.acknowledged
-        again = self._chance.sample(stored, min(1000, len(stored)))
-        for start in range(0, len(again), IN_FLIGHT):
-            await self._retry(wire, again[start : start + IN_FLIGHT])
-
-    async def _retry(self, wire: Wire, again: Sequence[Frame]) -> None:
-        waiting = {await wire.send("message", **message) for message in again}
-        while waiting:
-            frame = await wire.receive()
-            waiting.discard(number(frame, "id"))
-            self.take(frame)
-
-
 class Witness(Client):
     """Read everything at the end, in every way the protocol has."""
 
@@ -325,9 +211,6 @@ class Witness(Client):
     async def _page(self, wire: Wire, room: str, way: str, place: int) -> None:
         while True:
             page = await self.ask(wire, "history", room=room, limit=PAGE, **{way: place})
-            found = messages(page)
-            if not found or not page.get("more"):
-                return
-            before, place = place, number(found[-1 if way == "since" else 0], "offset")
-            if place == before:
+            before, place = place, number(page, "next")
+            if not page.get("more") or place == before:
                 return

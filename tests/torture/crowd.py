@@ -13,12 +13,11 @@ from tests.torture.clients import (
     Client,
     Latecomer,
     Reader,
-    Retrier,
     SlowReader,
     Witness,
-    Writer,
 )
-from tests.torture.plan import Plan
+from tests.torture.plan import LENGTHS, Plan
+from tests.torture.writers import Retrier, Writer
 
 GONE_WITHIN: Final = 60.0
 """Seconds after which clients that do not come back from a life fail the run."""
@@ -40,7 +39,7 @@ class Crowd:
     def __init__(self, plan: Plan) -> None:
         scenario = plan.scenario
         clock = itertools.count(1)
-        rooms = [f"room-{number}" for number in range(1, scenario.rooms + 1)]
+        rooms = [*(f"room-{number}" for number in range(1, scenario.rooms + 1)), *LENGTHS]
         self.writers = [
             Writer(name, name, rooms, plan.chance(name), clock)
             for name in _names("writer", scenario.writers)

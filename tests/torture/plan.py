@@ -8,6 +8,9 @@ from typing import Final
 from tests.torture.bugs import BUGS
 from tests.torture.points import POINTS
 
+LENGTHS: Final[Mapping[str, int]] = {"short": 30}
+"""Publications kept of rooms that do not keep all; every run has these beside its own."""
+
 
 @dataclass(frozen=True)
 class AtPoint:
@@ -55,7 +58,7 @@ class Scenario:
     Attributes:
         lives: How often the server is started, the quiet end not counted.
         ends: What can end a life; they take turns, in an order that the seed decides.
-        rooms: How many rooms there are.
+        rooms: How many rooms there are that keep all.
         writers, readers, slow, churners, latecomers, retriers: How many clients of each kind.
     """
 
@@ -158,5 +161,5 @@ def _end(kind: str, chance: Random) -> End:
     if kind == "time":
         return AtTime(chance.uniform(0.02, 0.5))
     if kind == "stop":
-        return Stopped(chance.randint(400, 800))
+        return Stopped(chance.randint(300, 500))
     return AtPoint(kind, chance.randint(1, 20))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from tests.torture.bugs import answering, delivering, storing
+from tests.torture.bugs import answering, changing, delivering, storing
 from tests.torture.checker.violations import Rule
 
 
@@ -42,5 +42,13 @@ BUGS: Final[Mapping[str, Bug]] = {
         Bug(answering.nothing_recovered, Rule.UNRECOVERED),
         Bug(answering.hole_after_the_newest, Rule.MISSED),
         Bug(answering.newest_left_out, Rule.INCOMPLETE),
+        Bug(answering.trimmed_is_recovered, Rule.GAP, "after_commit"),
+        Bug(changing.edit_of_another, Rule.UNFOLDED),
+        Bug(changing.edits_left_by_delete, Rule.KEPT),
+        Bug(changing.deleted_kept_in_memory, Rule.RESURRECTED),
+        Bug(changing.delete_made_again, Rule.TWICE, "after_commit"),
+        Bug(changing.delete_judged_again, Rule.REFUSED),
+        Bug(changing.text_back_on_retry, Rule.KEPT),
+        Bug(changing.change_of_what_is_gone, Rule.MISTARGETED),
     )
 }

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from chatserver_plugins import recovery
 from msgspec import structs
 
-from chatserver.broker import embedded
+from chatserver import Hub
+from chatserver.broker import embedded, tail
 from chatserver.context import Published
 from chatserver.envelope import Envelope
 from chatserver.outlet import Outlet
@@ -106,19 +108,34 @@ def nothing_recovered() -> None:
 
 def hole_after_the_newest() -> None:
     """Join with the newest messages of some time ago, and go on with those of now."""
-    stale: dict[str, Page] = {}
+    stale: dict[tuple[str, int], recovery.Stream] = {}
+    read = recovery._newest
     asked = 0
 
-    def kept(after: int | None, page: Page) -> Page:
+    async def newest(hub: Hub, room: str, count: int) -> recovery.Stream:
         nonlocal asked
-        if after is not None or not page.publications:
-            return page
         asked += 1
         if asked % STALE == 0:
             stale.clear()
-        return stale.setdefault(page.publications[0].room, page)
+        if (room, count) not in stale:
+            stale[room, count] = await read(hub, room, count)
+        return stale[room, count]
 
-    _read(kept)
+    plant(recovery, "_newest", newest)
+
+
+def trimmed_is_recovered() -> None:
+    """Say that all was recovered, though the history does not reach back that far."""
+    read = tail.Tail.after
+
+    def within(state: RoomState, since: recovery.Since, limit: int) -> bool:
+        return since.offset <= state.top
+
+    def after(kept: tail.Tail, offset: int, limit: int, max_bytes: int) -> Page | None:
+        return read(kept, max(offset, kept.first - 1), limit, max_bytes)
+
+    plant(recovery, "_within", within)
+    plant(tail.Tail, "after", after)
 
 
 def newest_left_out() -> None:

@@ -7,10 +7,12 @@ the two tables of its file; an import contract sees to that.
 from collections.abc import Mapping, Sequence
 
 from tests.torture.checker.acknowledging import check_acknowledgements
+from tests.torture.checker.changing import check_changes
 from tests.torture.checker.following import check_following
 from tests.torture.checker.journals import Journal
+from tests.torture.checker.sending import restored, sending
 from tests.torture.checker.sightings import check_sightings
-from tests.torture.checker.storing import check_log, sending
+from tests.torture.checker.storing import check_log
 from tests.torture.checker.streams import Stream
 from tests.torture.checker.violations import Violation
 
@@ -19,11 +21,13 @@ def check(journals: Sequence[Journal], streams: Mapping[str, Stream]) -> list[Vi
     """Return every promise that was broken.
 
     Args:
-        journals: What went over each client's connections.
-        streams: What the file has of each room; rooms keep everything for ever, durability `full`.
+        journals: What went over each client's connections; users are called by their ids.
+        streams: What the file has of each room; all are of durability `full`, none keeps by age.
     """
     sent = sending(journals)
+    streams = {room: restored(stream, sent) for room, stream in streams.items()}
     found = [each for stream in streams.values() for each in check_log(stream, sent)]
+    found += [each for stream in streams.values() for each in check_changes(stream)]
     found += check_acknowledgements(journals, streams)
     found += check_sightings(journals, streams)
     for journal in journals:

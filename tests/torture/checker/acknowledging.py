@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tests.torture.checker.journals import PUBLISHING, Entry, Journal, Way, exchanges, number, text
+from tests.torture.checker.changing import may_change
+from tests.torture.checker.journals import FINAL, KINDS, Entry, Journal, exchanges, number, text
+from tests.torture.checker.sending import asked, published
 from tests.torture.checker.streams import Stream
 from tests.torture.checker.violations import Rule, Violation
 
@@ -12,7 +14,8 @@ def check_acknowledgements(
 ) -> Iterator[Violation]:
     """Check each `sent` against the log, against the others for its cid, and its turn.
 
-    A `conflict` is checked against the log; other refusals promise nothing.
+    A `conflict`, and the final refusal of a change, are checked against the log; other refusals
+    promise nothing.
     """
     first: dict[tuple[str, str, str], tuple[Journal, Entry]] = {}
     fresh: dict[tuple[str, str, str], str] = {}
@@ -21,6 +24,8 @@ def check_acknowledgements(
         for request, reply in exchanges(journal):
             if reply.frame.get("code") == "conflict":
                 yield from _check_conflict(journal, request, reply, streams)
+            elif reply.frame.get("code") in FINAL and request.frame["action"] in KINDS:
+                yield from _check_refusal(journal, request, reply, streams)
             if reply.frame.get("action") != "sent":
                 continue
             shown = journal.shown(reply)
@@ -63,12 +68,8 @@ def _check_stored(
     elif row.offset != offset:
         what = f"{told}, but it is at {row.offset}"
         yield Violation(Rule.MISPLACED, what, (shown, stream.row(offset), str(row)))
-    elif any(
-        ours != row.event.get(name)
-        for name, ours in (
-            ("text", request.frame.get("text")),
-            ("timestamp", reply.frame.get("timestamp")),
-        )
+    elif not row.reads(asked(request.frame)) or reply.frame.get("timestamp") != row.event.get(
+        "timestamp"
     ):
         sides = (journal.shown(request), shown, str(row))
         yield Violation(Rule.ALTERED, f"{told}, but that reads otherwise", sides)
@@ -79,17 +80,44 @@ def _check_conflict(
 ) -> Iterator[Violation]:
     stream = streams.get(text(request.frame, "room"))
     row = stream.by_cid.get((journal.user, text(request.frame, "cid"))) if stream else None
-    if row is None or row.event.get("text") == request.frame.get("text"):
+    if row is None or row.reads(asked(request.frame)):
         what = f"{journal.client} was told of a conflict, but it had not changed its message"
         sides = (journal.shown(request), journal.shown(reply), str(row))
         yield Violation(Rule.CONFLICT, what, sides)
 
 
+def _check_refusal(
+    journal: Journal, request: Entry, reply: Entry, streams: Mapping[str, Stream]
+) -> Iterator[Violation]:
+    room, cid = text(request.frame, "room"), text(request.frame, "cid")
+    stream = streams.get(room, Stream(room, "", ()))
+    row = stream.by_cid.get((journal.user, cid))
+    if row is not None:
+        what = f"{journal.client} was refused {cid}, which is at {row.offset} of room {room}"
+        yield Violation(Rule.REFUSED, what, (journal.shown(request), journal.shown(reply)))
+        return
+    target = stream.by_offset.get(number(request.frame, "offset"))
+    if reply.frame["code"] == "not_found":
+        founded = (
+            target is None
+            or target.offset < stream.floor
+            or target.target is not None
+            or target.offset in stream.deletions
+        )
+    else:
+        kind = asked(request.frame)["action"]
+        founded = target is not None and not may_change(journal.user, kind, target)
+    if not founded:
+        what = f"{journal.client} was refused {cid}, for which room {room} has no reason"
+        sides = (journal.shown(request), journal.shown(reply), str(target))
+        yield Violation(Rule.REFUSED, what, sides)
+
+
 def _check_answered(journal: Journal) -> Iterator[Violation]:
     answered = {text(request.frame, "cid") for request, _ in exchanges(journal)}
-    for entry in journal.entries:
+    for entry in published(journal):
         cid = text(entry.frame, "cid")
-        if entry.way is Way.SENT and entry.frame["action"] in PUBLISHING and cid not in answered:
+        if cid not in answered:
             what = f"{journal.client} never had an answer to {cid}, however often it asked"
             yield Violation(Rule.UNANSWERED, what, (journal.shown(entry),))
             answered.add(cid)

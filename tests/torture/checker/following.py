@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from tests.torture.checker.folding import is_folded
 from tests.torture.checker.journals import Entry, Frame, Journal, Way, messages, number, text
 from tests.torture.checker.streams import Stream
 from tests.torture.checker.violations import Rule, Violation
@@ -100,6 +101,7 @@ def check_join(request: Frame, joined: Frame, stream: Stream) -> Faults:
     """Check what a join brought against what it asked for and the position it told."""
     top = number(joined, "offset")
     offsets = [number(each, "offset") for each in messages(joined)]
+    yield from _check_oldest(joined, stream)
     since = request.get("since")
     if isinstance(since, dict):
         if joined.get("recovered") is not True:
@@ -111,22 +113,32 @@ def check_join(request: Frame, joined: Frame, stream: Stream) -> Faults:
         # A recovery brings every publication as it is in the log.
         yield from _contiguous(offsets, since["offset"] + 1, top, lambda _: False)
     elif "last" in request:
-        first = offsets[0] if joined.get("more") and offsets else 1
-        yield from _contiguous(offsets, first, top, stream.is_folded)
+        first = max(1, number(joined, "oldest"))
+        if joined.get("more"):
+            first = min(offsets, default=top + 1)
+        yield from _contiguous(offsets, first, top, lambda each: is_folded(stream, each, 0, top))
 
 
 def check_page(request: Frame, page: Frame, stream: Stream) -> Faults:
-    """Check a page of history: what it may leave out lies behind its end, and `more` says so."""
+    """Check a page of history: what it may leave out lies behind `next`, or is folded."""
     top = number(page, "offset")
     offsets = [number(each, "offset") for each in messages(page)]
-    more = page.get("more") is True and bool(offsets)
-    if "since" in request:
-        first = number(request, "since") + 1
-        last = offsets[-1] if more else top
-    else:
-        first = offsets[0] if more else 1
-        last = min(number(request, "before") - 1, top) if "before" in request else top
-    yield from _contiguous(offsets, first, last, stream.is_folded)
+    yield from _check_oldest(page, stream)
+    since = number(request, "since") if "since" in request else 0
+    first, last = max(since + 1, number(page, "oldest")), top
+    if "before" in request:
+        last = min(number(request, "before") - 1, top)
+    if page.get("more") and "since" in request:
+        last = number(page, "next")
+    elif page.get("more"):
+        first = number(page, "next")
+    yield from _contiguous(offsets, first, last, lambda each: is_folded(stream, each, since, top))
+
+
+def _check_oldest(reply: Frame, stream: Stream) -> Faults:
+    oldest, top = number(reply, "oldest"), number(reply, "offset")
+    if oldest > stream.must_have(top):
+        yield Rule.TRIMMED, f"{oldest} is the oldest, and {top} the top"
 
 
 def check_recovery(request: Frame, joined: Frame, stream: Stream) -> Faults:
@@ -135,23 +147,24 @@ def check_recovery(request: Frame, joined: Frame, stream: Stream) -> Faults:
     if not isinstance(since, dict) or joined.get("recovered") is True:
         return
     top, seen = number(joined, "offset"), number(since, "offset")
-    if since["epoch"] != joined.get("epoch") or not top - RECOVERY_LIMIT <= seen <= top:
+    within = max(top - RECOVERY_LIMIT, number(joined, "oldest") - 1) <= seen <= top
+    if since["epoch"] != joined.get("epoch") or not within:
         return
     if sum(row.size for row in stream.rows[seen:top]) <= RECOVERY_BYTES:
         yield Rule.UNRECOVERED, f"{seen + 1} to {top} were not brought"
 
 
-def _contiguous(
-    offsets: list[int], first: int, last: int, may_lack: Callable[[int], bool]
-) -> Faults:
+def _contiguous(offsets: list[int], first: int, last: int, lacks: Callable[[int], bool]) -> Faults:
     span = f"{first} to {last} came as {_listed(offsets)}"
     if len(set(offsets)) < len(offsets) or any(offset < first for offset in offsets):
         yield Rule.REPEATED, span
     elif offsets != sorted(offsets) or any(offset > last for offset in offsets):
         yield Rule.DISORDER, span
     lacking = set(range(first, last + 1)).difference(offsets)
-    if any(not may_lack(offset) for offset in lacking):
+    if any(not lacks(offset) for offset in lacking):
         yield Rule.GAP, f"{span}, without {_listed(lacking)}"
+    if any(map(lacks, offsets)):
+        yield Rule.UNFOLDED, f"{span}, some of which only change others"
 
 
 def _listed(offsets: list[int] | set[int]) -> str:

@@ -9,8 +9,11 @@ from typing import Final, NamedTuple
 
 Frame = dict[str, object]
 
-PUBLISHING: Final = frozenset({"message"})
-"""Actions that publish under a cid; edits and their like belong here as well."""
+KINDS: Final = {"message": "message", "edit": "edit", "delete": "delete", "react": "reaction"}
+"""Actions that publish under a cid, and what their events are called."""
+
+FINAL: Final = frozenset({"not_found", "forbidden"})
+"""Codes with which a change is refused for ever."""
 
 SHOWN: Final = 300
 """Characters of a frame that a report shows."""

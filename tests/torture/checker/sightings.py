@@ -3,7 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tests.torture.checker.journals import Entry, Frame, Journal, Way, messages, number, text
+from tests.torture.checker.folding import folded, replayed
+from tests.torture.checker.journals import (
+    Entry,
+    Frame,
+    Journal,
+    Way,
+    exchanges,
+    messages,
+    number,
+    text,
+)
 from tests.torture.checker.streams import Row, Stream
 from tests.torture.checker.violations import Rule, Violation
 
@@ -16,29 +26,39 @@ class Sighting(NamedTuple):
         room: Its room.
         epoch: The incarnation that the client was told; empty if the stream had not begun.
         frame: The message.
+        top: Where the room ended for whoever was shown this.
+        request: What asked for it; None for what came live.
+        folded: Whether it came in a page that tells of changes by what became of messages.
     """
 
     entry: Entry
     room: str
     epoch: str
     frame: Frame
+    top: int
+    request: Entry | None = None
+    folded: bool = False
 
 
 def sightings(journal: Journal) -> Iterator[Sighting]:
     """Iterate over the messages that came live, with a join, or in a page."""
     epochs: dict[tuple[int, str], str] = {}
+    asked: dict[tuple[int, object], Entry] = {}
     for entry in journal.entries:
         if entry.way is Way.SENT:
+            asked[entry.connection, entry.frame.get("id")] = entry
             continue
         frame = entry.frame
-        room, epoch = text(frame, "room"), text(frame, "epoch")
+        room, epoch, top = text(frame, "room"), text(frame, "epoch"), number(frame, "offset")
         if frame.get("action") == "joined":
             epochs[entry.connection, room] = epoch
         if frame.get("action") in ("joined", "history"):
+            request = asked.get((entry.connection, frame.get("id")))
+            folds = frame.get("action") == "history" or "recovered" not in frame
             for message in messages(frame):
-                yield Sighting(entry, room, epoch, message)
+                yield Sighting(entry, room, epoch, message, top, request, folds)
         elif "offset" in frame and "id" not in frame:
-            yield Sighting(entry, room, epochs.get((entry.connection, room), ""), frame)
+            yield Sighting(entry, room, epochs.get((entry.connection, room), ""), frame, top)
 
 
 def check_sightings(
@@ -46,10 +66,11 @@ def check_sightings(
 ) -> Iterator[Violation]:
     """Check that all saw what the log has, and the same at the same place."""
     first: dict[tuple[str, str, int], tuple[Journal, Sighting]] = {}
+    deleted = _deleted(journals)
     for journal in journals:
         seen: dict[str, set[int]] = {room: set() for room in journal.follows}
         for sighting in sightings(journal):
-            entry, room, epoch, frame = sighting
+            entry, room, epoch, frame, *_ = sighting
             offset = number(frame, "offset")
             if room in seen:
                 seen[room].add(offset)
@@ -58,26 +79,52 @@ def check_sightings(
                 what = f"{journal.client} was in epoch {epoch} of room {room}; it is {stream.epoch}"
                 yield Violation(Rule.EPOCH, what, (journal.shown(entry),))
             key = (room, epoch or stream.epoch, offset)
-            witness, before = first.setdefault(key, (journal, sighting))
-            if _author(before.frame) != _author(frame):
-                what = f"at {offset} of room {room} {journal.client} saw another message than"
-                what += f" {witness.client}"
-                sides = (witness.shown(before.entry), journal.shown(entry))
-                yield Violation(Rule.REUSED, what, sides)
+            if not frame.get("deleted"):
+                witness, before = first.setdefault(key, (journal, sighting))
+                if _author(before.frame) != _author(frame):
+                    what = f"at {offset} of room {room} {journal.client} saw another message than"
+                    what += f" {witness.client}"
+                    sides = (witness.shown(before.entry), journal.shown(entry))
+                    yield Violation(Rule.REUSED, what, sides)
             row = stream.by_offset.get(offset)
-            rule = _verdict(row, frame)
+            rule = _verdict(stream, row, sighting, deleted)
             if rule is not None:
-                what = f"{journal.client} saw {frame.get('cid')} at {offset} of room {room}"
+                what = (
+                    f"{journal.client} saw {frame.get('cid', 'a stub')} at {offset} of room {room}"
+                )
                 yield Violation(rule, what, (journal.shown(entry), stream.row(offset)))
         for room, offsets in seen.items():
             yield from _check_complete(journal, streams.get(room), offsets)
 
 
-def _verdict(row: Row | None, frame: Frame) -> Rule | None:
-    # What an edit or a deletion may change in pages is to be allowed for here.
-    if row is None or _author(row.event) != _author(frame):
+def _deleted(journals: Sequence[Journal]) -> dict[tuple[str, int], int]:
+    """Return when each deletion was first acknowledged, by room and target."""
+    found: dict[tuple[str, int], int] = {}
+    for journal in journals:
+        for request, reply in exchanges(journal):
+            if request.frame["action"] == "delete" and reply.frame["action"] == "sent":
+                key = (text(request.frame, "room"), number(request.frame, "offset"))
+                found[key] = min(reply.at, found.get(key, reply.at))
+    return found
+
+
+def _verdict(
+    stream: Stream, row: Row | None, sighting: Sighting, deleted: Mapping[tuple[str, int], int]
+) -> Rule | None:
+    frame, request = sighting.frame, sighting.request
+    is_deleted = frame.get("deleted") is True
+    if row is None or not (is_deleted or _author(frame) == (row.user, row.cid)):
         return Rule.UNLOGGED
-    return None if row.frame == frame else Rule.ALTERED
+    if request is not None and not is_deleted and stream.deletion_of(row) is not None:
+        target = row.offset if row.target is None else row.target
+        if request.at > deleted.get((sighting.room, target), request.at):
+            return Rule.RESURRECTED
+    expected = (folded if sighting.folded else replayed)(stream, row, sighting.top)
+    if frame == expected:
+        return None
+    if expected.get("deleted"):
+        return Rule.RESURRECTED
+    return Rule.UNFOLDED if sighting.folded else Rule.ALTERED
 
 
 def _check_complete(
@@ -86,7 +133,9 @@ def _check_complete(
     if stream is None:
         return
     lacking = [
-        row for row in stream.rows if row.offset not in offsets and not stream.is_folded(row.offset)
+        row
+        for row in stream.rows
+        if row.offset >= stream.floor and row.offset not in offsets and row.target is None
     ]
     if lacking:
         what = f"{journal.client} followed room {stream.room} to the end and never saw"

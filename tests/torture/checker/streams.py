@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +23,8 @@ class Row:
         target: The offset of the publication that it changes, for edits and their like.
         event: What members get of it, without the offset.
         size: Bytes of that.
+        timestamp: When, also where the event is gone.
+        gone: Whether the file has no event, because it was erased or trimmed.
     """
 
     offset: int
@@ -29,11 +33,17 @@ class Row:
     target: int | None
     event: Frame
     size: int
+    timestamp: str
+    gone: bool = False
 
     @property
     def frame(self) -> Frame:
         """The event as members get it."""
         return {**self.event, "offset": self.offset}
+
+    def reads(self, event: Frame) -> bool:
+        """Whether all that is given of an event is in this one."""
+        return event.items() <= self.event.items()
 
     def __str__(self) -> str:
         event = json.dumps(self.event, ensure_ascii=False)
@@ -47,12 +57,16 @@ class Stream:
     Attributes:
         room: The room's name.
         epoch: The incarnation.
-        rows: What it has, by offset.
+        rows: What it has, by offset. Rows below the floor stay for their cids, a day at least.
+        floor: The first offset that is kept.
+        length: Publications that have to be kept at least; None keeps all.
     """
 
     room: str
     epoch: str
     rows: tuple[Row, ...]
+    floor: int = 1
+    length: int | None = None
 
     @cached_property
     def by_offset(self) -> dict[int, Row]:
@@ -76,28 +90,61 @@ class Stream:
             f"the log, {offset}: nothing (its top is {self.top})" if found is None else str(found)
         )
 
-    def is_folded(self, offset: int) -> bool:
-        """Whether pages may leave this place out, because it only changes another."""
-        row = self.by_offset.get(offset)
-        return row is not None and row.target is not None
+    @cached_property
+    def changes(self) -> Mapping[int, list[Row]]:
+        """Changes by the offset of what they change."""
+        found: defaultdict[int, list[Row]] = defaultdict(list)
+        for row in self.rows:
+            if row.target is not None:
+                found[row.target].append(row)
+        return found
+
+    @cached_property
+    def deletions(self) -> Mapping[int, Row]:
+        """The first deletion of each message that was deleted."""
+        return {
+            target: deletions[0]
+            for target, changes in self.changes.items()
+            if (deletions := [each for each in changes if each.event.get("action") == "delete"])
+        }
+
+    def deletion_of(self, row: Row) -> Row | None:
+        """The deletion that erases a publication."""
+        found = self.deletions.get(row.offset if row.target is None else row.target)
+        return found if found is not None and found.offset > row.offset else None
+
+    def must_have(self, top: int) -> int:
+        """Return the first offset that has to be kept when a room ends at `top`."""
+        return 1 if self.length is None else max(1, top - self.length + 1)
 
 
-def read_streams(file: Path) -> dict[str, Stream]:
-    """Return the rooms of a file by name."""
+def read_streams(file: Path, lengths: Mapping[str, int]) -> dict[str, Stream]:
+    """Return the rooms of a file by name.
+
+    Args:
+        file: The server's file.
+        lengths: How many publications rooms have to keep; those not named have to keep all.
+    """
     with closing(sqlite3.connect(file)) as connection:
         return {
-            name: Stream(name, epoch, tuple(_rows(connection, number)))
-            for number, name, epoch in connection.execute("SELECT id, name, epoch FROM room")
+            name: Stream(name, epoch, tuple(_rows(connection, number)), floor, lengths.get(name))
+            for number, name, epoch, floor in connection.execute(
+                "SELECT id, name, epoch, floor FROM room"
+            )
         }
 
 
 def _rows(connection: sqlite3.Connection, room: int) -> list[Row]:
     found = connection.execute(
-        "SELECT offset, user, cid, target, body FROM publication WHERE room = ?"
+        "SELECT offset, user, cid, target, body, timestamp FROM publication WHERE room = ?"
         " ORDER BY offset, id",
         (room,),
     )
     return [
-        Row(offset, user, cid, target, json.loads(body or b"{}"), len(body or b""))
-        for offset, user, cid, target, body in found
+        Row(
+            *(offset, user, cid, target, json.loads(body or b"{}"), len(body or b"")),
+            timestamp=timestamp,
+            gone=not body,
+        )
+        for offset, user, cid, target, body, timestamp in found
     ]

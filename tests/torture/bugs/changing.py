@@ -1,0 +1,125 @@
+"""Bugs of a server that makes something else of changes than what was asked for."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from chatserver import fold
+from chatserver.broker.tail import Tail
+from chatserver.config import StoreConfig
+from chatserver.errors import ActionError
+from chatserver.publications import Publication, Rules
+from chatserver.store import Stored, sqlite, writer
+from chatserver.store.ledger import Room
+from chatserver.store.targets import Targets
+from chatserver.store.writer import Outcome, Receipt
+from tests.torture.planting import plant
+
+
+def edit_of_another() -> None:
+    """Give messages in pages the edits of the one folded before them."""
+    correct = fold.fold
+    late: list[Publication] = []
+
+    def folded(offset: int, message: Publication, changes: Iterable[Publication]) -> bytes:
+        found = list(changes)
+        mixed = [each for each in found if each.kind != "edit"] + late
+        late[:] = [each for each in found if each.kind == "edit"]
+        return correct(offset, message, mixed)
+
+    plant(fold, "fold", folded)
+
+
+def edits_left_by_delete() -> None:
+    """Erase a message, and leave what it was edited to."""
+
+    class Writer(writer.Writer):
+        def _erase(self, room: Room, target: int | None, eraser: int) -> None:
+            self._connection.execute(
+                "UPDATE publication SET body = NULL WHERE room = ? AND offset = ?",
+                (room.number, target),
+            )
+
+    plant(sqlite, "Writer", Writer)
+
+
+def deleted_kept_in_memory() -> None:
+    """Erase a message on disk, and go on showing it from memory."""
+
+    def erase(tail: Tail, target: int | None, eraser: int) -> None:
+        return
+
+    plant(Tail, "erase", erase)
+
+
+def delete_made_again() -> None:
+    """Give a delete that is retried in another life a place of its own."""
+
+    class Writer(writer.Writer):
+        def __init__(
+            self, connection: sqlite3.Connection, rules: Rules, bounds: StoreConfig
+        ) -> None:
+            super().__init__(connection, rules, bounds)
+            connection.execute("DROP INDEX IF EXISTS publication_cid")
+            self._lived: set[tuple[int, str, str]] = set()
+
+        def _receipts(
+            self, batch: Sequence[Publication], rooms: dict[str, Room]
+        ) -> dict[tuple[int, str, str], Receipt]:
+            self._wary = writer.WARY  # So that nothing else is stored twice.
+            receipts = super()._receipts(batch, rooms)
+            for each in batch:
+                if each.erases and each.room in rooms:
+                    key = (rooms[each.room].number, each.user or "", each.cid or "")
+                    if key not in self._lived:
+                        receipts.pop(key, None)
+                    self._lived.add(key)
+            return receipts
+
+    judge = Targets.judge
+
+    def lenient(
+        targets: Targets, room: Room, change: Publication, offset: int
+    ) -> ActionError | None:
+        return None if change.erases else judge(targets, room, change, offset)
+
+    plant(Targets, "judge", lenient)
+    plant(sqlite, "Writer", Writer)
+
+
+def delete_judged_again() -> None:
+    """Refuse a delete that is retried: its message is gone."""
+
+    class Writer(writer.Writer):
+        def _receipts(
+            self, batch: Sequence[Publication], rooms: dict[str, Room]
+        ) -> dict[tuple[int, str, str], Receipt]:
+            return super()._receipts([each for each in batch if not each.erases], rooms)
+
+    plant(sqlite, "Writer", Writer)
+
+
+def text_back_on_retry() -> None:
+    """Write the text of a retried edit again where it was erased."""
+
+    class Writer(writer.Writer):
+        def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+            outcomes = super()._append(batch)
+            for each, outcome in zip(batch, outcomes, strict=True):
+                if each.kind == "edit" and isinstance(outcome, Stored) and outcome.duplicate:
+                    self._connection.execute(
+                        "UPDATE publication SET body = ?"
+                        " WHERE user = ? AND cid = ? AND body IS NULL AND kind IS NOT NULL",
+                        (each.body, each.user, each.cid),
+                    )
+            return outcomes
+
+    plant(sqlite, "Writer", Writer)
+
+
+def change_of_what_is_gone() -> None:
+    """Take changes of messages that were deleted."""
+
+    def lenient(targets: Targets, room: Room, change: Publication, offset: int) -> None:
+        return
+
+    plant(Targets, "judge", lenient)
