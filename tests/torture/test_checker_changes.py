@@ -87,8 +87,6 @@ def test_a_true_story_is_believed() -> None:
         ({Rule.UNFOLDED}, (ask(since=0), page(6, AT[0], ERASED[3]))),
         ({Rule.UNFOLDED}, (ask(since=0), page(4, LIKED, BEFORE))),
         ({Rule.UNFOLDED}, (ask(since=0), page(4, EDITED, AT[2]))),
-        ({Rule.UNFOLDED}, (ask(since=0), page(5, LIKED, ERASED[3]))),
-        ({Rule.UNFOLDED}, (ask(since=0), page(2, EDITED, AT[1]))),
         ({Rule.UNFOLDED}, (join(last=1), joined(4, {**BEFORE, "text": "I was Ann"}, more=True))),
         ({Rule.ALTERED}, (since(0), joined(2, EDITED, AT[1], recovered=True))),
         ({Rule.ALTERED}, (since(4), joined(5, ERASED[5], recovered=True))),

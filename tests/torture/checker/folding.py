@@ -47,15 +47,15 @@ def folded(stream: Stream, row: Row, top: int) -> Frame:
     return {**frame, "reactions": dict(islice(told.items(), EMOJIS))} if told else frame
 
 
-def is_folded(stream: Stream, offset: int, since: int, top: int) -> bool:
-    """Whether a page behind `since` leaves a place out: a change that the page itself tells of.
+def may_lack(stream: Stream, offset: int, since: int) -> bool:
+    """Whether a page behind `since` may leave a place out: a change that is folded or erased.
 
     A page that begins elsewhere has a `since` of 0: it tells of all changes.
     """
     row = stream.by_offset.get(offset)
     if row is None or row.target is None:
         return False
-    return row.target > since or bool(replayed(stream, row, top).get("deleted"))
+    return row.target > since or stream.deletion_of(row) is not None
 
 
 def _told(senders: list[str]) -> Mapping[str, object]:

@@ -120,7 +120,8 @@ def _verdict(
         if request.at > deleted.get((sighting.room, target), request.at):
             return Rule.RESURRECTED
     expected = (folded if sighting.folded else replayed)(stream, row, sighting.top)
-    if frame == expected:
+    # A deletion may show before its place is reached: what is on disk is ahead of the members.
+    if frame == expected or (is_deleted and stream.deletion_of(row) is not None):
         return None
     if expected.get("deleted"):
         return Rule.RESURRECTED
