@@ -202,10 +202,11 @@ async def test_a_hole_and_a_lost_close(serve: Servers, visit: Visits) -> None:
 
 async def test_what_another_device_has_read(serve: Servers, visit: Visits) -> None:
     server = await serve()
-    alice = await visit(f"{server.url}healthz")
+    alice = await visit.prepare()
+    alice.may_lose_connection = True  # nor does that page have an icon
     first, second = alice.page, await alice.page.context.new_page()
-    await second.goto(f"{server.url}healthz")
     for page in (first, second):
+        await page.goto(f"{server.url}healthz")
         await start(page, server.url, username="alice")
         await page.evaluate(JOIN)
     await first.evaluate("room.publish('one').then(() => room.publish('two'))")
