@@ -46,8 +46,8 @@ class Pages:
         )
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the static files' route."""
-        return [static_route(self._prefix, "static")]
+        """Return the routes of the static files."""
+        return [static_route(self._prefix, "static"), static_route(self._prefix, "static/page")]
 
     def chat(self, request: web.Request) -> web.Response:
         """Render the chat page; links are relative to where the request found it."""

@@ -57,6 +57,13 @@ class ServerProcess:
             await self.process.communicate()
             self.process = None
 
+    async def kill(self) -> None:
+        """Kill it, as a crash would, and wait until it is gone."""
+        assert self.process is not None
+        self.process.kill()
+        await self.process.communicate()
+        self.process = None
+
 
 class Servers:
     """Starts servers and stops them all in the end."""
@@ -105,6 +112,19 @@ class Person:
         """Expect a message of exactly this text in view."""
         shown = self.page.locator(".text:visible").get_by_text(text, exact=True)
         await expect(shown).to_have_count(times)
+
+    async def act(self, text: str, action: str) -> "Person":
+        """Point at the message of this text, and press a button of its toolbar."""
+        shown = self.page.locator(".text:visible").get_by_text(text, exact=True)
+        await shown.hover()
+        await self.page.get_by_role("toolbar").get_by_role("button", name=action).click()
+        return self
+
+    async def search(self, text: str) -> None:
+        """Look for messages in all rooms."""
+        await self.page.get_by_role("button", name="Search").click()
+        await self.page.get_by_label("Words of a message").fill(text)
+        await self.page.keyboard.press("Enter")
 
     async def expect_state(self, word: str, within: float = 10) -> None:
         await expect(self.page.get_by_role("status").first).to_have_text(
@@ -208,4 +228,4 @@ class Visits:
         problems = [problem for person in self._people for problem in person.problems]
         for person in self._people:
             await person.page.context.close()
-        assert problems == []
+        assert not problems, problems

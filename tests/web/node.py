@@ -15,7 +15,6 @@ PACKAGES: Final = ROOT / ".npm"
 OLDEST: Final = (20, 10)
 """The first Node with a WebSocket; before 22 it has to be asked for by a flag."""
 
-TYPESCRIPT: Final = "typescript@5.9.3"
 INSTALL_WITHIN: Final = 120
 
 
@@ -46,16 +45,27 @@ def run(*arguments: str | Path, within: float) -> None:
 
 
 def tsc() -> Path:
-    """Return TypeScript's compiler, installed beside the tests where it is not yet."""
-    compiler = PACKAGES / "node_modules" / "typescript" / "bin" / "tsc"
-    if compiler.exists():
-        return compiler
+    """Return TypeScript's compiler."""
+    return _package("typescript", "5.9.3") / "bin" / "tsc"
+
+
+def axe() -> Path:
+    """Return the script of axe-core, which finds what keeps people out of a page."""
+    return _package("axe-core", "4.11.0") / "axe.min.js"
+
+
+def _package(name: str, version: str) -> Path:
+    """Return a package's folder; npm brings it beside the tests where it is not there yet."""
+    prefix = PACKAGES / name
+    folder = prefix / "node_modules" / name
+    if (folder / "package.json").exists():
+        return folder
     npm = shutil.which("npm")
     if npm is None:
-        missing("npm is missing: install it, so that it can bring typescript")
-    install: list[str | Path] = [npm, "install", "--silent", "--prefix", PACKAGES, TYPESCRIPT]
+        missing(f"npm is missing: install it, so that it can bring {name}")
+    install: list[str | Path] = [npm, "install", "--silent", "--prefix", prefix]
     try:
-        subprocess.run(install, check=True, timeout=INSTALL_WITHIN)
+        subprocess.run([*install, f"{name}@{version}"], check=True, timeout=INSTALL_WITHIN)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        missing(f"npm brings no {TYPESCRIPT}: {error}")
-    return compiler
+        missing(f"npm brings no {name} {version}: {error}")
+    return folder

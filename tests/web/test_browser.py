@@ -198,3 +198,20 @@ async def test_a_hole_and_a_lost_close(serve: Servers, visit: Visits) -> None:
     assert (offline["code"], offline["wait"]) == (3011, 0)
     await page.evaluate("room.publish('three')")
     await page.wait_for_function(f"{TEXTS}.length === 3")
+
+
+async def test_what_another_device_has_read(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice = await visit.prepare()
+    alice.may_lose_connection = True  # nor does that page have an icon
+    first, second = alice.page, await alice.page.context.new_page()
+    for page in (first, second):
+        await page.goto(f"{server.url}healthz")
+        await start(page, server.url, username="alice")
+        await page.evaluate(JOIN)
+    await first.evaluate("room.publish('one').then(() => room.publish('two'))")
+    await second.wait_for_function(f"{TEXTS}.length === 2")
+    await second.evaluate("room.read(1)")
+    await heard(first, "read")
+    read = await first.evaluate("told.find(({ action }) => action === 'read')")
+    assert (read["room"], read["offset"]) == ("lobby", 1)

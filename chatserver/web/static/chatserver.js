@@ -1647,7 +1647,8 @@ export class Chat {
       offline: () => this.#offline(),
       waiting: (why) => this.#tell({ action: "offline", ...why }),
       event: (frame) => {
-        const membership = this.#rooms.get(frame.room);
+        // Its offset is not its place in the room's stream, of which it is no part.
+        const membership = frame.action !== "read" && this.#rooms.get(frame.room);
         if (membership) membership.take(frame);
         else this.#tell(frame);
       },

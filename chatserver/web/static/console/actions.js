@@ -1,6 +1,6 @@
 // The actions on offer, as the server lists them for those who may connect.
 
-import { make } from "../dom.js";
+import { make } from "../page/dom.js";
 
 /** Fills the choice of actions; `chosen(action)` hears which one, null for none. */
 export class Actions {

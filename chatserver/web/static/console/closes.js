@@ -1,6 +1,6 @@
 // What close codes mean to somebody who writes a client (docs/protocol.md, "Close codes").
 
-import { mayReconnect } from "../protocol.js";
+import { mayReconnect } from "./protocol.js";
 
 const MEANINGS = {
   1000: ["OK", "the conversation is over"],

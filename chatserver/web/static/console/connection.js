@@ -1,6 +1,6 @@
 // One socket at a time, opened and closed by hand: nothing comes back by itself here.
 
-import { offers } from "../protocol.js";
+import { offers } from "./protocol.js";
 import { explainClose } from "./closes.js";
 
 const ASK_TIMEOUT = 10_000;

@@ -1,6 +1,6 @@
 // What went over the wire, within bounds: the oldest goes first.
 
-import { parseFrame } from "../protocol.js";
+import { parseFrame } from "./protocol.js";
 import { bytesOf } from "./frame.js";
 
 export const MAX_ENTRIES = 1_000;

@@ -1,6 +1,6 @@
 // A payload's fields as a form. The server is the judge: what is out of bounds may be sent.
 
-import { make } from "../dom.js";
+import { make } from "../page/dom.js";
 
 const STATES = { omit: "left out", null: "null", value: "this value:" };
 

@@ -1,6 +1,6 @@
 // The frame to be sent, as text that can be written by hand; a form only fills it in.
 
-import { parseFrame } from "../protocol.js";
+import { parseFrame } from "./protocol.js";
 
 /** Keeps the editor, its check and the number for the next `id`. */
 export class FrameEditor {

@@ -1,7 +1,7 @@
 // The log as people see it: filtered, paused, cleared, copied.
 
-import { KeyedList, make } from "../dom.js";
-import { parseFrame } from "../protocol.js";
+import { KeyedList, make } from "../page/dom.js";
+import { parseFrame } from "./protocol.js";
 import { Entries, MAX_ENTRIES, lineOf } from "./entries.js";
 
 const PREVIEW = 400; // characters

@@ -1,6 +1,6 @@
 // The console: connect, fill in or write a frame, send it, and see what comes back.
 
-import { socketUrl } from "../protocol.js";
+import { socketUrl } from "./protocol.js";
 import { Actions } from "./actions.js";
 import { Connection } from "./connection.js";
 import { PayloadForm } from "./form.js";

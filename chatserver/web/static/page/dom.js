@@ -1,5 +1,12 @@
 // Making and keeping elements. Text goes in as text, never as markup.
 
+import { split } from "./links.js";
+
+/** Find an element of the page, which is there. */
+export function find(selector) {
+  return document.querySelector(selector);
+}
+
 /** Create an element with a class and text. */
 export function make(tag, className = "", text = "") {
   const element = document.createElement(tag);
@@ -13,6 +20,38 @@ export function makeWritten(tag, className, text) {
   const element = make(tag, className, text);
   element.dir = "auto";
   return element;
+}
+
+/** Create a button that does something when it is pressed. */
+export function makeButton(className, text, onClick) {
+  const button = make("button", className, text);
+  button.type = "button";
+  button.addEventListener("click", onClick);
+  return button;
+}
+
+/** Put a text into an element, with the web addresses in it as links. */
+export function putLinked(element, text) {
+  const parts = split(text).map((part) => (part.href === null ? part.text : link(part)));
+  element.replaceChildren(...parts);
+}
+
+/** Put a text into an element unless it is there: screen readers read what is put. */
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Let an element tell what a person wants; elements around it hear of it. */
+export function tell(element, type, detail = {}) {
+  element.dispatchEvent(new CustomEvent(`chat-${type}`, { bubbles: true, detail }));
+}
+
+function link({ text, href }) {
+  const anchor = make("a", "", text);
+  anchor.href = href;
+  anchor.target = "_blank";
+  anchor.rel = "noopener noreferrer nofollow";
+  return anchor;
 }
 
 /** Fill a list from keyed items, keeping the elements of known keys, and with them the focus. */

@@ -1,0 +1,58 @@
+// What edits, deletions, reactions and pins make of a message.
+
+/** Make an entry of a message as the server gives it, live or in a history. */
+export function messageEntry(event, own) {
+  const { sender, username = "", text = "", timestamp, offset, cid, reply_to: replyTo } = event;
+  return {
+    ...{ kind: "message", sender, username, text, timestamp, offset, cid, replyTo, own },
+    edited: Boolean(event.edited),
+    pinned: Boolean(event.pinned),
+    deleted: false,
+    reactions: new Map(
+      Object.entries(event.reactions ?? {}).map(([emoji, { count, senders }]) => {
+        return [emoji, { count, senders: new Set(senders) }];
+      }),
+    ),
+    state: "stored",
+    reason: "",
+    known: offset ?? 0, // changes up to this offset are part of it
+  };
+}
+
+const CHANGES = {
+  edit(entry, { text }) {
+    entry.text = text;
+    entry.edited = true;
+  },
+  delete: erase,
+  erased: erase,
+  reaction({ reactions }, { emoji, remove, sender }) {
+    const reaction = reactions.get(emoji) ?? { count: 0, senders: new Set() };
+    if (remove) {
+      reaction.count -= 1;
+      reaction.senders.delete(sender);
+    } else if (!reaction.senders.has(sender)) {
+      reaction.count += 1;
+      reaction.senders.add(sender);
+    }
+    if (reaction.count > 0) reactions.set(emoji, reaction);
+    else reactions.delete(emoji);
+  },
+  pin(entry, { remove }) {
+    entry.pinned = !remove;
+  },
+};
+
+/** Apply an event to the message it is about; tell whether that changed it. */
+export function change(entry, event) {
+  const apply = CHANGES[event.action];
+  if (!apply || entry.deleted || event.offset <= entry.known) return false;
+  apply(entry, event);
+  return true;
+}
+
+function erase(entry) {
+  entry.deleted = true;
+  entry.text = "";
+  entry.reactions.clear();
+}

@@ -1,0 +1,99 @@
+"""How the chat page looks, and whether everybody can use it: pictures, and what axe-core finds."""
+
+from typing import Final, Literal
+
+import pytest
+from playwright.async_api import expect
+
+from tests.e2e.people import ARTIFACTS, Person, Servers, Visits
+from tests.web.node import axe
+
+pytest_plugins = ["tests.e2e.browser"]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+WIDTHS: Final = (1280, 768, 390)
+QUESTION: Final = "Good morning! Has anybody seen the plans for the new garden?"
+VIOLATIONS: Final = """
+axe.run().then(({ violations }) => violations.map(({ id, help, nodes }) =>
+    `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`))
+"""
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_page_at_every_width(
+    serve: Servers, visit: Visits, scheme: Literal["light", "dark"]
+) -> None:
+    server = await serve()
+    alice, bob = await visit(server.url, scheme=scheme), await visit(server.url)
+    await alice.expect_state("Online")
+    await fits(alice, f"start-{scheme}")
+    await alice.page.set_viewport_size({"width": WIDTHS[0], "height": 800})
+    await converse(alice, bob)
+    await alice.page.get_by_text("I have, why?").hover()
+    await fits(alice, f"chat-{scheme}")
+    for button, panel in (("2 members", "members"), ("Search", "search")):
+        await alice.page.get_by_role("button", name=button, exact=True).click()
+        if panel == "search":
+            await alice.page.get_by_label("Words of a message").fill("the")
+            await alice.page.keyboard.press("Enter")
+            await expect(alice.page.locator(".outcome")).to_contain_text("messages")
+        await fits(alice, f"{panel}-{scheme}")
+        await alice.page.keyboard.press("Escape")
+    await alice.page.get_by_role("button", name="Rooms").click()
+    await fits(alice, f"rooms-{scheme}", widths=WIDTHS[-1:])
+    await alice.page.keyboard.press("Escape")
+    alice.may_lose_connection = bob.may_lose_connection = True
+    await server.kill()
+    await alice.expect_state("Offline")
+    await alice.say("Can you hear me?")
+    await fits(alice, f"offline-{scheme}")
+
+
+async def converse(alice: Person, bob: Person) -> None:
+    """Fill the page with all that can be on it."""
+    await alice.enter("alice")
+    await bob.enter("bob")
+    await bob.say(QUESTION)
+    await alice.say("They are on the table, below the blue folder.\nTake them with you.")
+    await bob.say("W" + "o" * 150 + "w, thank you: https://garden.example/plans?year=2026")
+    await bob.say("שלום, מה שלומך היום?")
+    await alice.sees("שלום, מה שלומך היום?")
+    await (await alice.act(QUESTION, "Reply")).say("I have, why?")
+    await alice.act(QUESTION, "React")
+    await alice.page.get_by_role("button", name="React with ❤️").click()
+    await expect(bob.page.locator(".reaction")).to_have_count(1)
+    await bob.page.get_by_label("Join or create a room").fill("garden")
+    await bob.page.keyboard.press("Enter")
+    await bob.page.get_by_role("button", name="lobby 2 members").click()
+    await bob.say("nothing")
+    await bob.act("nothing", "Delete")
+    await bob.page.get_by_role("button", name="Really delete?").click()
+    for person in (bob, alice):
+        await person.sees("This message was deleted.")
+    await alice.page.get_by_role("button", name="2 members", exact=True).click()
+    await alice.page.locator("#people").get_by_role("button", name="bob").click()
+    await alice.say("psst")
+    await bob.page.get_by_role("button", name="alice 1 unread").wait_for()
+    await alice.page.get_by_role("button", name="lobby 2 members").click()
+    await bob.page.locator("#text").press_sequentially("Be there soon", delay=200)
+    await expect(alice.page.locator("#typing")).to_have_text("bob is typing…")
+
+
+async def fits(person: Person, picture: str, widths: tuple[int, ...] = WIDTHS) -> None:
+    """Take a picture at each width, and find nothing that hangs out or keeps anybody out.
+
+    Ends with the narrowest.
+    """
+    ARTIFACTS.mkdir(exist_ok=True)
+    for width in widths:
+        await person.page.set_viewport_size({"width": width, "height": 800})
+        await person.page.screenshot(path=ARTIFACTS / f"{picture}-{width}.png")
+        sizes = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+        assert await person.page.evaluate(sizes) == [width, 800]
+        await person.page.evaluate(axe().read_text())
+        violations = await person.page.evaluate(VIOLATIONS)
+        assert not violations, f"{picture}-{width}: {violations}"
