@@ -42,7 +42,7 @@ ABOUT: Final = frozenset({"room", "offset"})
 """Those of them that an event to a user may have, to say what it is about."""
 
 
-class Published(Struct, frozen=True):
+class Published(Struct, frozen=True, gc=False):
     """Tell what became of a publication.
 
     Attributes:
@@ -50,12 +50,14 @@ class Published(Struct, frozen=True):
         timestamp: When, as RFC 3339 with milliseconds.
         position: Its place in the room's history; None where the room keeps none.
         duplicate: Whether the same `cid` had been published before.
+        cid: The client's own id of the message, if it gave one.
     """
 
     room: str
     timestamp: str
     position: Position | None = None
     duplicate: bool = False
+    cid: str | None = None
 
 
 class Handshake:

@@ -251,7 +251,8 @@ class LocalHub(Hub):
         return self.table.sizes()
 
     def _room(self, name: str) -> Room[Session] | None:
-        return self._direct_rooms.get(name) if is_direct(name) else self.table.get(name)
+        # Nobody joins direct rooms, so they are not in the table.
+        return self.table.get(name) or (self._direct_rooms.get(name) if is_direct(name) else None)
 
     # Events
 

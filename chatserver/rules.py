@@ -1,6 +1,7 @@
 """Tell from the configuration how rooms are kept, and who may do what in them."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -40,25 +41,15 @@ class RoomRules:
 
     Args:
         rooms: The entries of the configuration.
+
+    Attributes:
+        find: Returns the rule of a room; costs a look-up, the first time a look at every entry.
+            May be called from any thread.
     """
 
     def __init__(self, rooms: Sequence[RoomConfig] = ()) -> None:
-        self._entries = [(room_pattern(each.match), _rule(each)) for each in rooms]
-        self._found: dict[str, Rule] = {}
-
-    def find(self, room: str) -> Rule:
-        """Return the rule of a room; costs a look-up, the first time a look at every entry.
-
-        May be called from any thread.
-        """
-        rule = self._found.get(room)
-        if rule is None:
-            matching = (rule for pattern, rule in self._entries if pattern.fullmatch(room))
-            rule = next(matching, _OTHERWISE)
-            if len(self._found) >= REMEMBERED:
-                self._found.clear()
-            self._found[room] = rule
-        return rule
+        entries = [(room_pattern(each.match), _rule(each)) for each in rooms]
+        self.find: Callable[[str], Rule] = _Found(entries).__getitem__
 
     def keeping(self, room: str) -> Keeping:
         """Return how a room keeps its history."""
@@ -70,12 +61,29 @@ class RoomRules:
         The rule narrows what the identity's own rights allow, except that it can make moderators.
         """
         granted = identity.rights.allows(right, room)
-        who = self.find(room).who.get(right)
+        named = self.find(room).who
+        who = named.get(right) if named else None
         if who is None:
             return granted
         if right is Right.MODERATE:
             return granted or _includes(who, identity)
         return granted and _includes(who, identity)
+
+
+class _Found(dict[str, Rule]):
+    """Remember what was found: a dictionary, since each message asks several times."""
+
+    def __init__(self, entries: Sequence[tuple[re.Pattern[str], Rule]]) -> None:
+        super().__init__()
+        self._entries = entries
+
+    def __missing__(self, room: str) -> Rule:
+        matching = (rule for pattern, rule in self._entries if pattern.fullmatch(room))
+        rule = next(matching, _OTHERWISE)
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[room] = rule
+        return rule
 
 
 _OTHERWISE: Final = Rule()

@@ -129,7 +129,7 @@ class ChangesPlugin(Plugin[ChangesConfig]):
             erases=erases,
             guard=guard,
         )
-        return acknowledge(ctx, published, msg.cid)
+        return acknowledge(ctx, published)
 
 
 def _clean(emoji: str) -> str:

@@ -38,4 +38,4 @@ def say(
     if reply_to is not None:
         fields["reply_to"] = reply_to
     published = ctx.hub.publish(room, "message", fields, author=ctx.session, cid=cid)
-    return acknowledge(ctx, published, cid)
+    return acknowledge(ctx, published)

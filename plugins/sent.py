@@ -10,24 +10,22 @@ Cid = Annotated[str, Meta(min_length=1, max_length=64)]
 """The client's own id of a message."""
 
 
-def acknowledge(
-    ctx: Context, published: Pending[Published], cid: str | None
-) -> Pending[Reply | None] | None:
+def acknowledge(ctx: Context, published: Pending[Published]) -> Pending[Reply | None] | None:
     """Return what a handler that has published returns: `sent`, once it is stored.
 
     Without an id there is no acknowledgement, but there can still be errors.
     """
     if ctx.envelope.id is None:
         return None if published.is_done else published.then(lambda _: None)
-    return published.then(lambda result: _sent(result, cid))
+    return published.then(_sent)
 
 
-def _sent(result: Published, cid: str | None) -> Reply:
+def _sent(result: Published) -> Reply:
     fields: dict[str, object] = {"room": result.room, "timestamp": result.timestamp}
     if result.position is not None:
         fields |= {"offset": result.position.offset, "epoch": result.position.epoch}
-    if cid is not None:
-        fields["cid"] = cid
+    if result.cid is not None:
+        fields["cid"] = result.cid
     if result.duplicate:
         fields["duplicate"] = True
     return Reply("sent", **fields)

@@ -122,7 +122,9 @@ class EmbeddedBroker(Broker):
             raise missing()
         if store is None or publication.ephemeral or not publication.stored:
             self._pass(publication)
-            return Pending.done(Published(publication.room, publication.timestamp))
+            return Pending.done(
+                Published(publication.room, publication.timestamp, cid=publication.cid)
+            )
         pending: Pending[Published] = Pending()
         line = self._lines.get(publication.room)
         if line is None:
@@ -289,7 +291,10 @@ class EmbeddedBroker(Broker):
             # Last: who is told may publish again, and that is to come after.
             if isinstance(outcome, Stored):
                 pending.settle(
-                    Published(room, outcome.timestamp, outcome.position, outcome.duplicate)
+                    Published(
+                        *(room, outcome.timestamp, outcome.position, outcome.duplicate),
+                        publication.cid,
+                    )
                 )
             else:
                 pending.fail(outcome)

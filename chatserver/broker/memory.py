@@ -38,7 +38,7 @@ class MemoryBroker(Broker):
             raise missing()
         if publication.room in self._rooms or is_direct(publication.room):
             self.deliver(publication, None)
-        return Pending.done(Published(publication.room, publication.timestamp))
+        return Pending.done(Published(publication.room, publication.timestamp, cid=publication.cid))
 
     def subscribe(self, room: str) -> None:
         """Begin to deliver a room."""

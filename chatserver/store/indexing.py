@@ -30,6 +30,12 @@ QUIET: Final = 0.02
 REST: Final = 9
 """Times as long as it took that a step rests, unless all is quiet: a tenth of the time is its."""
 
+LONG_REST: Final = 49
+"""The same while few messages wait: a fiftieth of the time."""
+
+FEW_BEHIND: Final = 50_000
+"""Messages that are indexed within a second once somebody searches."""
+
 MOST_BEHIND: Final = 1_000_000
 """Messages that may wait to be indexed; beyond, indexing takes turns with storing."""
 
@@ -117,7 +123,8 @@ class Indexing:
             log.exception("messages could not be indexed")
             self._fail()
         now = monotonic()
-        self._rests_until = now + REST * (now - began)
+        rest = LONG_REST if self._writer.behind < FEW_BEHIND else REST
+        self._rests_until = now + rest * (now - began)
         while self._asked and self._asked[0][0] <= self._writer.indexed:
             _, future = self._asked.popleft()
             self._loop.call_soon_threadsafe(_succeed, future)

@@ -383,7 +383,7 @@ async def test_an_event_tells_what_where_who_and_when() -> None:
         "sender": "ann-id",
         "cid": "c-1",
     }
-    assert published == Published("lobby", published.timestamp)
+    assert published == Published("lobby", published.timestamp, cid="c-1")
     assert datetime.fromisoformat(published.timestamp).utcoffset() is not None
 
 
