@@ -292,8 +292,18 @@ class LocalHub(Hub):
             raise self._too_large()
         return self._broker.publish(
             Publication(
-                *(room, body, timestamp, user, cid, ephemeral, stored, digest, event),
-                *(target, erases, guard),
+                room,
+                body,
+                timestamp,
+                user,
+                cid,
+                ephemeral,
+                stored,
+                digest,
+                event,
+                target,
+                erases,
+                guard,
             )
         )
 

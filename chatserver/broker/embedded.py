@@ -129,7 +129,7 @@ class EmbeddedBroker(Broker):
         line = self._lines.get(publication.room)
         if line is None:
             line = self._lines[publication.room] = Line()
-        line.appended()
+        line.appended += 1
         settle = partial(self._settle, publication, line, pending)
         try:
             store.append(publication, settle)
@@ -273,8 +273,8 @@ class EmbeddedBroker(Broker):
         outcome: Stored | ActionError,
     ) -> None:
         room = publication.room
-        line.settled()
-        if line.empty and self._lines.get(room) is line:
+        line.settled += 1
+        if line.settled == line.appended and self._lines.get(room) is line:
             del self._lines[room]
         try:
             if isinstance(outcome, Stored) and not outcome.duplicate:
@@ -292,7 +292,10 @@ class EmbeddedBroker(Broker):
             if isinstance(outcome, Stored):
                 pending.settle(
                     Published(
-                        *(room, outcome.timestamp, outcome.position, outcome.duplicate),
+                        room,
+                        outcome.timestamp,
+                        outcome.position,
+                        outcome.duplicate,
                         publication.cid,
                     )
                 )

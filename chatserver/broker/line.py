@@ -13,40 +13,29 @@ class Line:
     """Count one room's publications on their way to the store, and hold back what came after.
 
     Attributes:
+        appended: How many have gone to the store.
+        settled: How many of them have come back.
         waiting: Publications and how many stored ones go before each.
     """
 
-    __slots__ = ("_appended", "_settled", "waiting")
+    __slots__ = ("appended", "settled", "waiting")
 
     def __init__(self) -> None:
-        self._appended = 0
-        self._settled = 0
+        self.appended = 0
+        self.settled = 0
         self.waiting: deque[tuple[int, Publication]] = deque()
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is on its way."""
-        return self._appended == self._settled
 
     @property
     def full(self) -> bool:
         """Whether no more may wait."""
         return len(self.waiting) >= MOST
 
-    def appended(self) -> None:
-        """Count one that goes to the store."""
-        self._appended += 1
-
-    def settled(self) -> None:
-        """Count one that has come back."""
-        self._settled += 1
-
     def wait(self, publication: Publication) -> None:
         """Hold one back until all that were appended so far have come back."""
-        self.waiting.append((self._appended, publication))
+        self.waiting.append((self.appended, publication))
 
     def next(self) -> Publication | None:
         """Return one whose turn has come."""
-        if self.waiting and self.waiting[0][0] <= self._settled:
+        if self.waiting and self.waiting[0][0] <= self.settled:
             return self.waiting.popleft()[1]
         return None

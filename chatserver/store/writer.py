@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from time import perf_counter
 from typing import Final, TypeVar
 
@@ -299,8 +300,7 @@ class Writer:
 
     def _insert(self, rows: Sequence[Row]) -> None:
         for part in cut(rows):
-            flat = [value for row in part for value in row]
-            cursor = self._connection.execute(_INSERT[len(part)], flat)
+            cursor = self._connection.execute(_INSERT[len(part)], list(chain.from_iterable(part)))
             assert cursor.lastrowid is not None  # noqa: S101 - for the type checker
             self._inserted = cursor.lastrowid
         self._stored += len(rows)
@@ -349,9 +349,8 @@ class Writer:
         ]
         found: dict[tuple[int, str, str], Receipt] = {}
         for part in cut(asked):
-            flat = [value for key in part for value in key]
             for number, user, cid, offset, timestamp, digest in self._connection.execute(
-                _FIND[len(part)], flat
+                _FIND[len(part)], list(chain.from_iterable(part))
             ):
                 found[number, user, cid] = (offset, timestamp, digest)
         if found:
