@@ -15,9 +15,6 @@ class Right(StrEnum):
     WRITE = "write"
     MODERATE = "moderate"
 
-    # Enum's own hash is a Python function, and rights are looked up for every message.
-    __hash__ = str.__hash__
-
 
 class Grant(Struct, frozen=True):
     """Allow some rights in every room whose name matches.
