@@ -21,11 +21,13 @@ def acknowledge(ctx: Context, published: Pending[Published]) -> Pending[Reply | 
 
 
 def _sent(result: Published) -> Reply:
-    fields: dict[str, object] = {"room": result.room, "timestamp": result.timestamp}
-    if result.position is not None:
-        fields |= {"offset": result.position.offset, "epoch": result.position.epoch}
+    reply = Reply("sent", room=result.room, timestamp=result.timestamp)
+    position = result.position
+    if position is not None:
+        reply.fields["offset"] = position.offset
+        reply.fields["epoch"] = position.epoch
     if result.cid is not None:
-        fields["cid"] = result.cid
+        reply.fields["cid"] = result.cid
     if result.duplicate:
-        fields["duplicate"] = True
-    return Reply("sent", **fields)
+        reply.fields["duplicate"] = True
+    return reply
