@@ -4,9 +4,11 @@ Built-ins come through the same entry points as everybody else's. Nothing is imp
 configured. Whatever is wrong is a `ConfigError` that names the culprit and its distribution.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, EntryPoints, entry_points
 from typing import TypeVar
 
 from msgspec import Struct
@@ -46,13 +48,26 @@ def find(group: str) -> dict[str, list[Found]]:
         group: ``chatserver.plugins``, ``.middlewares`` or ``.brokers``.
     """
     found: dict[str, list[Found]] = {}
-    for point in entry_points(group=group):
-        dist = point.dist
-        label = f"{dist.name} {dist.version}" if dist else "unknown"
+    label = cache(_label)  # each call reads and parses a file
+    for point in _installed(group, tuple(sys.path)):
         same = found.setdefault(point.name, [])
-        if not any(other.distribution == label for other in same):
-            same.append(Found(point.name, label, point))
+        distribution = label(point.dist)
+        if not any(other.distribution == distribution for other in same):
+            same.append(Found(point.name, distribution, point))
     return found
+
+
+@lru_cache(maxsize=3)
+def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
+    """Look along Python's path, which reads a file of each distribution there."""
+    return entry_points(group=group)
+
+
+def _label(distribution: Distribution | None) -> str:
+    if distribution is None:
+        return "unknown"
+    about = distribution.metadata
+    return f"{about['Name']} {about['Version']}"
 
 
 def load_middlewares(settings: Settings) -> list[AnyMiddleware]:

@@ -1,3 +1,19 @@
-"""Share fixtures with all tests."""
+"""Share fixtures with all tests, and put these in order."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import pytest
 
 pytest_plugins = ["chatserver.testing.fixtures"]
+
+FIRST: Final[Sequence[str]] = ("torture", "web", "e2e")
+"""The folders whose files take long: at the end every worker is to have something left to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def turn(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return FIRST.index(folder) if folder in FIRST else len(FIRST)
+
+    items.sort(key=turn)

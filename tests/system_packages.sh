@@ -3,7 +3,8 @@
 set -u
 PATH="$PATH:/usr/sbin:/usr/local/sbin"
 missing=""
-command -v chromium >/dev/null 2>&1 || missing="chromium fonts-dejavu-core"
+command -v chromium-headless-shell >/dev/null 2>&1 || command -v chromium >/dev/null 2>&1 ||
+    missing="chromium-headless-shell fonts-dejavu-core"
 command -v nginx >/dev/null 2>&1 || missing="$missing nginx-light"
 command -v node >/dev/null 2>&1 || missing="$missing nodejs npm"
 [ -n "$missing" ] || exit 0

@@ -13,21 +13,25 @@ from playwright.async_api import Browser, async_playwright
 from tests.e2e.people import ServerProcess, Servers, Visits
 from tests.missing import missing
 
-CHROMIUM = Path("/usr/bin/chromium")
+BROWSERS = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
+"""The shell comes first: it is the same engine and costs half of the CPU, having no windows."""
+
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
-def require_chromium() -> None:
-    if not CHROMIUM.exists():
-        missing(f"{CHROMIUM} is missing: install the system package chromium")
+def find_chromium() -> Path:
+    found = next(filter(Path.exists, BROWSERS), None)
+    if found is None:
+        missing(f"{BROWSERS[0]} is missing: install the system package chromium-headless-shell")
+    return found
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """Give the system's Chromium, headless; without one, skip here and fail under CI=true."""
-    require_chromium()
+    found = find_chromium()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
         await browser.close()
 

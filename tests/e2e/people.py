@@ -1,19 +1,18 @@
 """People in front of the page, the servers they visit, and the wire between."""
 
-import asyncio
 import json
 import re
-import sys
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import pytest
 from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
+from tests.e2e import process
+
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
-START_WITHIN = 20
 REPORT_CSP = """
 addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
     console.error("CSP", violatedDirective, blockedURI));
@@ -27,7 +26,7 @@ class ServerProcess:
     folder: Path
     settings: Mapping[str, object]
     port: int = 0
-    process: asyncio.subprocess.Process | None = None
+    running: process.ServerProcess | None = None
 
     @property
     def url(self) -> str:
@@ -38,31 +37,22 @@ class ServerProcess:
         where = {"host": "127.0.0.1", "port": self.port, "data_dir": str(self.folder / "data")}
         config = self.folder / "config.yaml"
         config.write_text(json.dumps({"server": where, **self.settings}))
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "chatserver", "--config", str(config)),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert self.process.stdout is not None
-        async with asyncio.timeout(START_WITHIN):
-            async for line in self.process.stdout:
-                if found := re.search(rb"http://127\.0\.0\.1:(\d+)", line):
-                    self.port = int(found[1])
-                    return
-        pytest.fail("the server ended before it listened")
+        server = process.ServerProcess(config, env={"CHATSERVER_SERVER__DATA_DIR": None})
+        self.running = await server.__aenter__()
+        self.port = server.port
 
     async def stop(self) -> None:
         """Stop it as an operator would, and wait until it is gone."""
-        if self.process is not None:
-            self.process.terminate()
-            await self.process.communicate()
-            self.process = None
+        if self.running is not None:
+            await self.running.__aexit__(None, None, None)
+            self.running = None
 
     async def kill(self) -> None:
         """Kill it, as a crash would, and wait until it is gone."""
-        assert self.process is not None
-        self.process.kill()
-        await self.process.communicate()
-        self.process = None
+        assert self.running is not None
+        self.running.signal(signal.SIGKILL)
+        await self.running.ended()
+        await self.stop()
 
 
 class Servers:

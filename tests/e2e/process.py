@@ -1,19 +1,66 @@
 """Run the server in a process of its own: start, read, signal, reap."""
 
-import sys
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
+from tests.e2e.forks import Fork
 from tests.e2e.programs import Program
 
 START_WITHIN: Final = 20.0
 """Seconds a server has until it says where it listens."""
 
+RUN_WITHIN: Final = 40.0
+"""Seconds a command has until it is done."""
 
-class ServerProcess(Program):
+
+class CommandLine(Program):
+    """`python -m chatserver`.
+
+    Args:
+        arguments: What is given to it.
+        env: Environment variables beside our own; None takes one away.
+        cwd: The folder it runs in, ours by default.
+        python: Which Python runs it; by default it is forked from one that has imported it.
+    """
+
+    def __init__(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str | None] | None = None,
+        cwd: Path | None = None,
+        python: str | Path | None = None,
+    ) -> None:
+        self._arguments = list(map(str, arguments))
+        self._python = python
+        super().__init__([python or "python", "-m", "chatserver", *arguments], env=env, cwd=cwd)
+
+    def _start(self, env: Mapping[str, str], cwd: Path | None) -> subprocess.Popen[bytes] | Fork:
+        if self._python is None:
+            return Fork(self._arguments, env, cwd)
+        return super()._start(env, cwd)
+
+
+def run(
+    *arguments: str | Path, given: str = "", cwd: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m chatserver` to its end; return its exit code and what it printed.
+
+    Args:
+        arguments: What is given to it.
+        given: All of its stdin.
+        cwd: The folder it runs in, ours by default.
+    """
+    with CommandLine(*arguments, cwd=cwd) as command:
+        command.feed(given)
+        code = command.wait(RUN_WITHIN)
+    return subprocess.CompletedProcess(arguments, code, command.stdout, command.stderr)
+
+
+class ServerProcess(CommandLine):
     """`python -m chatserver`, ready as soon as it says where it listens.
 
     Its data folder is a temporary one, unless `env` says otherwise: None for
@@ -24,7 +71,7 @@ class ServerProcess(Program):
         arguments: More arguments, such as ``"--port", "0"``.
         env: Environment variables beside our own; None takes one away.
         cwd: The folder it runs in, ours by default.
-        python: Which Python runs it.
+        python: Which Python runs it; by default it is forked from one that has imported it.
         listens: False for a server that is not to come up: nothing is waited for then.
     """
 
@@ -34,15 +81,14 @@ class ServerProcess(Program):
         *arguments: str,
         env: Mapping[str, str | None] | None = None,
         cwd: Path | None = None,
-        python: str | Path = sys.executable,
+        python: str | Path | None = None,
         listens: bool = True,
     ) -> None:
-        command: list[str | Path] = [python, "-m", "chatserver"]
-        if config is not None:
-            command += ["--config", config]
+        named = () if config is None else ("--config", config)
         data = TemporaryDirectory(prefix="chatserver-")
         keep = {"CHATSERVER_SERVER__DATA_DIR": data.name}
-        super().__init__([*command, *arguments], env={**keep, **(env or {})}, cwd=cwd)
+        env = {**keep, **(env or {})}
+        super().__init__(*named, *arguments, env=env, cwd=cwd, python=python)
         self._data = data
         self._listens = listens
         self._address = ("", 0)

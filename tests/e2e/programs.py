@@ -8,10 +8,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Thread
 from types import TracebackType
 from typing import IO, Final, Self
+
+from tests.e2e.forks import Fork
 
 OUTPUT_WITHIN: Final = 10.0
 """Seconds a program has for what it is expected to print next."""
@@ -98,12 +101,12 @@ class Program:
         self._command = command
         self._env = {"PYTHONUNBUFFERED": "1", **(env or {})}
         self._cwd = cwd
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Fork | None = None
         self._out: Output | None = None
         self._err: Output | None = None
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | Fork:
         assert self._process is not None, "enter the program with `with` first"
         return self._process
 
@@ -140,6 +143,15 @@ class Program:
         stdin.write(f"{line}\n".encode())
         stdin.flush()
 
+    def feed(self, text: str) -> None:
+        """Give it all of its stdin, of which it may leave something unread."""
+        stdin = self.process.stdin
+        assert stdin is not None
+        with suppress(BrokenPipeError):
+            stdin.write(text.encode())
+        with suppress(BrokenPipeError):
+            stdin.close()
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
@@ -173,15 +185,9 @@ class Program:
             self._kill()
 
     def __enter__(self) -> Self:
-        environment = {**os.environ, **self._env}
-        process = self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=self._cwd,
-            env={key: value for key, value in environment.items() if value is not None},
-        )
+        given = {**os.environ, **self._env}
+        env = {key: value for key, value in given.items() if value is not None}
+        process = self._process = self._start(env, self._cwd)
         assert process.stdout is not None
         assert process.stderr is not None
         self._out = Output(process.stdout)
@@ -212,6 +218,16 @@ class Program:
         traceback: TracebackType | None,
     ) -> None:
         await asyncio.to_thread(self.__exit__, kind, error, traceback)
+
+    def _start(self, env: Mapping[str, str], cwd: Path | None) -> subprocess.Popen[bytes] | Fork:
+        return subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=env,
+        )
 
     def _kill(self) -> None:
         if self.process.poll() is None:

@@ -9,30 +9,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import process
 from tests.e2e.callers import call, configure
 from tests.e2e.process import ServerProcess
 
 OWN_FOLDER = {"CHATSERVER_SERVER__DATA_DIR": None}
 
 
-def run(config: Path, *arguments: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    command = [sys.executable, "-m", "chatserver", "--config", str(config), *arguments]
-    return subprocess.run(
-        command, input=given, capture_output=True, timeout=30, cwd=config.parent, check=False
-    )
+def run(config: Path, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+    return process.run("--config", config, *arguments, given=given, cwd=config.parent)
 
 
-def done(config: Path, *arguments: str, given: bytes = b"") -> str:
+def done(config: Path, *arguments: str, given: str = "") -> str:
     """Run a command that has to succeed; return what it says."""
     ran = run(config, *arguments, given=given)
-    assert ran.returncode == 0, ran.stderr.decode()
-    return ran.stderr.decode()
+    assert ran.returncode == 0, ran.stderr
+    return ran.stderr
 
 
-def refused(config: Path, *arguments: str, given: bytes = b"") -> str:
+def refused(config: Path, *arguments: str, given: str = "") -> str:
     """Run a command that has to fail with one line; return the line."""
     ran = run(config, *arguments, given=given)
-    lines = ran.stderr.decode().splitlines()
+    lines = ran.stderr.splitlines()
     assert ran.returncode != 0, "it succeeded"
     assert len(lines) == 1, lines
     return f"{ran.returncode} {lines[0]}"
@@ -89,7 +87,7 @@ def test_an_import_can_be_piped(config: Path, tmp_path: Path) -> None:
     (tmp_path / "piped").mkdir()
     other = configure(tmp_path / "piped", server={"data_dir": "data"})
     assert done(other, "import", "-", given=lines) == "Imported 6 messages in 1 rooms.\n"
-    assert run(config, "export", "--room", "nobody's").stdout.count(b"\n") == 1
+    assert run(config, "export", "--room", "nobody's").stdout.count("\n") == 1
 
 
 def test_a_user_is_erased(config: Path) -> None:
@@ -147,8 +145,8 @@ def test_mistakes_are_told_in_one_line(config: Path, tmp_path: Path) -> None:
 def test_usage_is_told(config: Path) -> None:
     wrong = run(config, "erase")
     assert wrong.returncode == 2
-    assert b"the following arguments are required: --user" in wrong.stderr
-    assert b"invalid choice: 'dance'" in run(config, "dance").stderr
+    assert "the following arguments are required: --user" in wrong.stderr
+    assert "invalid choice: 'dance'" in run(config, "dance").stderr
 
 
 def test_progress_is_seen_on_a_terminal(config: Path) -> None:

@@ -1,6 +1,7 @@
 """Up to where users have read: on all their connections, over reconnects, restarts and kills."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -293,8 +294,8 @@ def test_a_stop_keeps_cursors_and_a_kill_takes_only_the_last_second(tmp_path: Pa
     with ServerProcess(config, env=HERE) as server, visit(server, "bob") as bob:
         assert reading(bob.ask("join", room="lobby")) == (5, 2, 3)
         bob.ask("read", offset=4)
-        server.process.kill()
-        server.process.wait(DEADLINE)
+        server.signal(signal.SIGKILL)
+        server.wait(DEADLINE)
     with ServerProcess(config, env=HERE) as server, visit(server, "bob") as bob:
         assert reading(bob.ask("join", room="lobby")) in [(5, 2, 3), (5, 4, 1)]
 

@@ -1,6 +1,7 @@
 """The server as a process: where it listens, and what keeps it from starting."""
 
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -44,7 +45,7 @@ def expect_pong(caller: Caller) -> None:
 
 def test_without_a_configuration_it_serves_localhost(tmp_path: Path) -> None:
     known = local_addresses("localhost")
-    with ServerProcess(None, "--port", "0", cwd=tmp_path) as server:
+    with ServerProcess(None, "--port", "0", cwd=tmp_path, python=sys.executable) as server:
         urls = [f"{server.url}/", *more_addresses(server, len(known) - 1)]
         hosts = {url.removeprefix("http://").rpartition(":")[0].strip("[]") for url in urls}
         assert hosts == known

@@ -1,6 +1,7 @@
 """A server whose disk fails tells everybody, goes on reading, and ends with an exit code of 1."""
 
 import resource
+import signal
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_a_failing_disk(tmp_path: Path) -> None:
         assert isinstance(kept, list)
         assert [each["text"] for each in kept] == ["before"]
 
-        server.process.terminate()
+        server.signal(signal.SIGTERM)
         assert server.wait() == 1
     with ServerProcess(config, env=HERE) as server, call(server.ws) as ann:
         ann.enter("ann")

@@ -11,8 +11,7 @@ import pytest
 
 from tests.client.scripted import Scripted
 from tests.e2e.callers import call, configure
-from tests.e2e.process import ServerProcess
-from tests.e2e.programs import Program
+from tests.e2e.process import CommandLine, ServerProcess, run
 from tests.e2e.terminals import Terminal
 
 WITHIN = 40
@@ -32,14 +31,7 @@ def command(url: str, *arguments: str) -> list[str]:
 
 def chat(url: str, *lines: str, arguments: tuple[str, ...] = ()) -> tuple[int, str, str]:
     """Hand lines to the client through a pipe; return its exit code and what it printed."""
-    ran = subprocess.run(
-        command(url, *arguments),
-        input="".join(f"{line}\n" for line in lines),
-        capture_output=True,
-        text=True,
-        timeout=WITHIN,
-        check=False,
-    )
+    ran = run("client", url, *arguments, given="".join(f"{line}\n" for line in lines))
     return ran.returncode, ran.stdout, ran.stderr
 
 
@@ -94,7 +86,7 @@ def test_what_is_typed_is_said_in_its_order(server: ServerProcess) -> None:
 
 
 def test_hostile_texts_are_shown_as_text(server: ServerProcess) -> None:
-    with Program(command(server.ws, "--name", "carl", "--room", "hostile")) as client:
+    with CommandLine("client", server.ws, "--name", "carl", "--room", "hostile") as client:
         client.err.expect("In room hostile")
         with call(server.ws) as eve:
             eve.enter("eve", "hostile")
@@ -105,9 +97,9 @@ def test_hostile_texts_are_shown_as_text(server: ServerProcess) -> None:
 
 
 def test_users_write_to_each_other(server: ServerProcess) -> None:
-    with Program(command(server.ws, "--name", "dora", "--room", "direct")) as dora:
+    with CommandLine("client", server.ws, "--name", "dora", "--room", "direct") as dora:
         dora.err.expect("In room direct")
-        with Program(command(server.ws, "--name", "emil", "--room", "direct")) as emil:
+        with CommandLine("client", server.ws, "--name", "emil", "--room", "direct") as emil:
             emil.err.expect("In room direct")
             emil.write("/msg dora Psst!")
             dora.out.expect(r"^\[dm:emil\] emil: Psst!$")
@@ -122,7 +114,7 @@ def test_users_write_to_each_other(server: ServerProcess) -> None:
 
 
 def test_quit_does_not_wait_for_the_next_line(server: ServerProcess) -> None:
-    with Program(command(server.ws, "--name", "fred")) as client:
+    with CommandLine("client", server.ws, "--name", "fred") as client:
         client.err.expect("In room lobby")
         client.write("/quit")
         assert client.wait(WITHIN) == 0
@@ -131,7 +123,7 @@ def test_quit_does_not_wait_for_the_next_line(server: ServerProcess) -> None:
 def test_a_server_that_is_killed_is_told_and_waited_for(tmp_path: Path) -> None:
     with (
         ServerProcess(configure(tmp_path)) as server,
-        Program(command(server.ws, "--name", "gina")) as client,
+        CommandLine("client", server.ws, "--name", "gina") as client,
     ):
         client.err.expect("In room lobby")
         server.signal(signal.SIGKILL)
@@ -146,7 +138,7 @@ def test_a_server_that_is_killed_is_told_and_waited_for(tmp_path: Path) -> None:
 async def test_it_leaves_when_the_server_has_closed_for_good() -> None:
     async with Scripted() as server:
         server.answers["register"] = lambda _: {"action": "registered", "username": "hans"}
-        async with Program(command(server.url, "--name", "hans")) as client:
+        async with CommandLine("client", server.url, "--name", "hans") as client:
             await server.request("join")
             await server.close(3503, "kicked")
             assert await client.ended() == 1
@@ -184,7 +176,7 @@ def test_a_token_comes_from_the_environment_and_a_guest_from_a_file(
     )
     with ServerProcess(config) as guarded:
         env = {"CHATSERVER_TOKEN": "secret"}
-        with Program(command(guarded.ws), env=env) as client:
+        with CommandLine("client", guarded.ws, env=env) as client:
             client.err.expect("^-- Connected as Uma$")
         code, _, err = chat(guarded.ws, "hi", arguments=("--token", "wrong"))
         assert code == 1
@@ -205,8 +197,8 @@ def test_on_a_terminal(server: ServerProcess) -> None:
 
 def test_without_textual_it_says_how_to_get_it_and_goes_on_by_lines(server: ServerProcess) -> None:
     missing = "import sys; sys.modules.update(textual=None)"
-    run = f"{missing}; from chatserver.cli import main; sys.exit(main())"
-    client = [sys.executable, "-c", run, *command(server.ws, "--name", "paul")[3:]]
+    code = f"{missing}; from chatserver.cli import main; sys.exit(main())"
+    client = [sys.executable, "-c", code, *command(server.ws, "--name", "paul")[3:]]
     with Terminal(client) as terminal:
         terminal.expect(r"Textual is not installed.*`pip install 'chatserver\[tui\]'`")
         terminal.expect("In room lobby")

@@ -1,4 +1,4 @@
-"""Share one nursery among the tests of a file: its imports cost a second."""
+"""Share one nursery among all tests: its imports cost a second."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from tests.torture.nursery import Nursery
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
     with Nursery() as started:
         yield started

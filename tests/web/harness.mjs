@@ -1,7 +1,7 @@
 // Servers to talk to, a storage that tabs share, and events to wait for.
 
-import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -10,12 +10,13 @@ import { connect } from "../../chatserver/web/static/chatserver.js";
 export const QUICK = { first: 50, most: 200 };
 const EVENT_WITHIN = 15_000;
 
-/** `python -m chatserver` on a port of its own, which it keeps over a restart. */
+/** A chatserver in a process of its own, on a port that it keeps over a restart. */
 export class Server {
   #folder;
   #settings;
   #port = 0;
-  #process = null;
+  #process = 0;
+  #gone = null;
 
   /** Start one that the test ends. */
   static async start(test, settings = {}) {
@@ -40,26 +41,29 @@ export class Server {
     const where = { host: "127.0.0.1", port: this.#port, data_dir: data, ...server };
     const config = join(this.#folder, "config.yaml");
     await writeFile(config, JSON.stringify({ server: where, ...others }));
-    const stdio = ["ignore", "pipe", "inherit"];
-    const command = ["-m", "chatserver", "--config", config, "--log-level", "error"];
-    this.#process = spawn(process.env.PYTHON, command, { stdio });
-    const lines = createInterface({ input: this.#process.stdout });
-    this.#port = await new Promise((resolve, reject) => {
-      lines.on("line", (line) => {
-        const found = /^Listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(line);
-        if (found) resolve(Number(found[1]));
+    const asked = createConnection(process.env.SERVERS);
+    asked.write(`${config}\n`);
+    this.#gone = new Promise((resolve) => asked.once("close", resolve));
+    this.#process = await new Promise((resolve, reject) => {
+      const lines = createInterface({ input: asked });
+      lines.once("line", (number) => {
+        lines.on("line", (line) => {
+          const found = /^Listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(line);
+          if (!found) return;
+          this.#port = Number(found[1]);
+          resolve(Number(number));
+        });
       });
-      lines.on("close", () => reject(new Error("the server ended before it listened")));
+      lines.once("close", () => reject(new Error("the server ended before it listened")));
     });
   }
 
   /** End it by SIGTERM or SIGKILL, and wait until it is gone. */
   async end(signal) {
-    const running = this.#process;
-    if (running.exitCode !== null || running.signalCode !== null) return;
-    const gone = new Promise((resolve) => running.once("exit", resolve));
-    running.kill(signal);
-    await gone;
+    if (this.#process === 0) return;
+    process.kill(this.#process, signal);
+    this.#process = 0;
+    await this.#gone;
   }
 }
 

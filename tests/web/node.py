@@ -1,10 +1,8 @@
 """Find Node and what npm brings, for tests of the JavaScript module."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +32,6 @@ def run(*arguments: str | Path, within: float) -> None:
     """Run a program with Node, and fail the test with what it printed where it fails."""
     done = subprocess.run(
         [node(), "--experimental-websocket", "--no-warnings", *arguments],
-        env={**os.environ, "PYTHON": sys.executable},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,20 +1,38 @@
 """chatserver.js under Node, against servers that are killed, restarted and full."""
 
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.web.node import run, tsc
+from tests.e2e.process import START_WITHIN
+from tests.e2e.programs import Program
+from tests.web.node import ROOT, run, tsc
 
 HERE: Final = Path(__file__).parent
 RUN_WITHIN: Final = 280
 """Seconds: each of the tests starts servers of its own."""
 
 
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give the socket at which the tests are served; a start costs no imports there."""
+    socket = tmp_path_factory.mktemp("servers") / "socket"
+    with Program([sys.executable, "-m", "tests.web.servers", socket], cwd=ROOT) as program:
+        program.out.expect("^ready$", START_WITHIN)
+        yield socket
+        program.signal(signal.SIGKILL)
+        program.wait()
+        print(program.stderr)
+
+
 @pytest.mark.timeout(RUN_WITHIN + 10)
 @pytest.mark.parametrize("file", sorted(HERE.glob("*.test.mjs")), ids=lambda file: file.name)
-def test_under_node(file: Path) -> None:
+def test_under_node(servers: Path, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    monkeypatch.setenv("SERVERS", str(servers))
     run("--test", "--test-reporter=spec", file, within=RUN_WITHIN)
 
 
