@@ -161,7 +161,7 @@ async def test_the_keyboard_is_enough(home: ServerProcess, visit: Visits) -> Non
     for _ in range(6):
         await keys.press("Shift+Tab")
         order.append(await alice.page.evaluate("document.activeElement.textContent.trim()"))
-    assert [text.split(" ")[0] for text in order] == ["Search", "1", "Join", "", "×", "lobby"]
+    assert [text.split(" ")[0] for text in order] == ["Search", "Pins", "1", "Join", "", "×"]
 
 
 async def test_the_keyboard_reaches_each_message(serve: Servers, visit: Visits) -> None:

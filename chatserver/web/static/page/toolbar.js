@@ -4,13 +4,14 @@ import { make, makeButton, put, tell } from "./dom.js";
 
 const EMOJIS = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 
-/** The toolbar; it tells `react`, `reply`, `edit` and `remove`, each with the message's entry. */
+/** The toolbar; it tells `react`, `reply`, `edit`, `pin` and `remove`, each with the message's entry. */
 export class Toolbar extends HTMLElement {
   #entry = null;
   #sure = false;
   #react = makeButton("", "React", () => this.#open(this.#emojis.hidden));
   #reply = makeButton("", "Reply", () => tell(this, "reply", { entry: this.#entry }));
   #edit = makeButton("", "Edit", () => tell(this, "edit", { entry: this.#entry }));
+  #pin = makeButton("", "Pin", () => tell(this, "pin", { entry: this.#entry }));
   #remove = makeButton("", "Delete", () => this.#confirm());
   #emojis = make("span", "emojis");
 
@@ -26,16 +27,19 @@ export class Toolbar extends HTMLElement {
       button.ariaLabel = `React with ${emoji}`;
       this.#emojis.append(button);
     }
-    this.append(this.#emojis, this.#react, this.#reply, this.#edit, this.#remove);
+    this.append(this.#emojis, this.#react, this.#reply, this.#edit, this.#pin, this.#remove);
   }
 
-  /** Stand at a message. */
-  place(item, entry) {
+  /** Stand at a message; moderators can do more with it. */
+  place(item, entry, moderates) {
+    put(this.#pin, entry.pinned ? "Unpin" : "Pin");
     if (entry === this.#entry && item.contains(this)) return;
     this.#entry = entry;
     this.#open(false);
     this.#ask(false);
-    this.#edit.hidden = this.#remove.hidden = !entry.own;
+    this.#edit.hidden = !entry.own;
+    this.#pin.hidden = !moderates;
+    this.#remove.hidden = !entry.own && !moderates;
     item.append(this);
   }
 
