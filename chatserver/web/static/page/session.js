@@ -217,7 +217,7 @@ export class Session {
 
   async #gather() {
     const own = await this.chat.rooms().catch(() => []); // Servers may offer none.
-    for (const { last } of own) if (last) this.#meet(last);
+    for (const { room, last } of own) if (last) this.#meet({ ...last, room });
     const names = [...(this.#tab.get("rooms") ?? []), ...own.map(({ room }) => room)];
     const fresh = [...new Set(names)].filter((name) => {
       return !this.rooms.has(name) && (isDirect(name) || !this.#single);
