@@ -68,7 +68,9 @@ async def test_text_is_never_markup(serve: Servers, visit: Visits) -> None:
     name, room = HOSTILE[:2]
     await alice.enter(name, room)
     await bob.enter("bob", room)
-    elements = "document.querySelectorAll('img, script, style, svg:not(.icon), a, iframe, base').length"
+    elements = (
+        "document.querySelectorAll('img, script, style, svg:not(.icon), a, iframe, base').length"
+    )
     before = await bob.page.evaluate(elements)
     for text in HOSTILE:
         await alice.say(text)

@@ -117,9 +117,7 @@ async def test_a_browser_that_goes_offline_and_back(serve: Servers, visit: Visit
     await alice.expect_state("Online")
     log = alice.page.get_by_role("log")
     await expect(log).to_contain_text("You are connected again. 3 messages were sent meanwhile:")
-    await expect(alice.page.locator(".text")).to_have_text(
-        [GONE, "one", "two", "three", GONE]
-    )
+    await expect(alice.page.locator(".text")).to_have_text([GONE, "one", "two", "three", GONE])
 
 
 async def test_what_is_too_much_to_bring_is_led_to(serve: Servers, visit: Visits) -> None:

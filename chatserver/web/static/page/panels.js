@@ -1,4 +1,4 @@
-// What stands beside the conversation, or before it where there is no space: rooms, people, pins, search.
+// What stands beside the conversation, or before it where there is no space.
 
 import { find } from "./dom.js";
 

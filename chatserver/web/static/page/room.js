@@ -140,7 +140,8 @@ export class Room {
     else if (action === "erased") this.#erased(offset);
     else this.#change(event);
     if (offset > this.#end) this.#end = offset;
-    if (!REPLIES.has(action)) this.#absence.take(offset, action === "message" && !this.#isOwn(event));
+    if (REPLIES.has(action)) return;
+    this.#absence.take(offset, action === "message" && !this.#isOwn(event));
   }
 
   #joined({ offset = 0, more = false, read, unread = 0, recovered, moderate = false }) {

@@ -57,8 +57,9 @@ export class Speech {
   change(room, entry, own) {
     const { chat } = this.#host;
     const { cid, event } = own;
+    const send = CHANGES[event.action];
     room.transcript.begin(entry, own);
-    this.#follow(room, entry, own, CHANGES[event.action](chat, room.name, entry.offset, event, { cid }));
+    this.#follow(room, entry, own, send(chat, room.name, entry.offset, event, { cid }));
   }
 
   /** Show what is sent here in place of a tab that is gone; what is changed may not be here yet. */

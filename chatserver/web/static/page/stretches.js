@@ -18,15 +18,17 @@ export class Stretches {
 
   /** Return the item before another one, or null. */
   before(item) {
-    return item.previousElementSibling ?? item.parentElement.previousElementSibling?.lastElementChild ?? null;
+    const earlier = item.parentElement.previousElementSibling;
+    return item.previousElementSibling ?? earlier?.lastElementChild ?? null;
   }
 
   /** Return the item behind another one, or null. */
   after(item) {
-    return item.nextElementSibling ?? item.parentElement.nextElementSibling?.firstElementChild ?? null;
+    const later = item.parentElement.nextElementSibling;
+    return item.nextElementSibling ?? later?.firstElementChild ?? null;
   }
 
-  /** Put an item before another one, or at the end (null); it may stand elsewhere by now. */
+  /** Put an item before another one, or at the end (null); it may stand somewhere already. */
   insert(item, next) {
     if (item.parentElement) {
       if (this.after(item) === next) return;

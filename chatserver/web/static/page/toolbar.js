@@ -4,7 +4,7 @@ import { make, makeButton, makeIconButton, tell } from "./dom.js";
 
 const EMOJIS = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 
-/** The toolbar; it tells `react`, `reply`, `edit`, `pin` and `remove`, each with the message's entry. */
+/** The toolbar; it tells `react`, `reply`, `edit`, `pin` and `remove`, each with the entry. */
 export class Toolbar extends HTMLElement {
   #entry = null;
   #removable = false;
@@ -31,7 +31,8 @@ export class Toolbar extends HTMLElement {
       button.ariaLabel = `React with ${emoji}`;
       this.#emojis.append(button);
     }
-    this.append(this.#emojis, this.#react, this.#reply, this.#edit, this.#pin, this.#remove, this.#really);
+    this.append(this.#emojis, this.#react, this.#reply, this.#edit);
+    this.append(this.#pin, this.#remove, this.#really);
   }
 
   /** Stand at a message; moderators can do more with it. */
