@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 
-const LENGTH = 50; // items
+const LENGTH = 20; // items
 
 /** Keeps items in their order, in lists that follow each other inside one element. */
 export class Stretches {
