@@ -1267,7 +1267,8 @@ class Membership {
 
   /** Take the name of the room's history from an acknowledgement, which saves a join. */
   name(epoch) {
-    this.#stream.name(epoch);
+    // A join that is under way already would pass for one after an interruption.
+    if (this.#following) this.#stream.name(epoch);
   }
 
   /** Note that the connection is lost. */
