@@ -94,6 +94,9 @@ class RoomsPlugin(Plugin[NoConfig]):
         # Between here and the reply nothing may be awaited: it would be missing from both.
         place = await follow(hub, session, room, msg.since, msg.last)
 
+        if hub.allows(session, Right.MODERATE, room):
+            place["moderate"] = True
+
         def greet(members: int) -> None:
             ctx.respond(Reply("joined", room=room, members=members, **place))
 

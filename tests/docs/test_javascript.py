@@ -55,7 +55,7 @@ async def test_the_bot(tmp_path: Path, chat: ChatServer) -> None:
     program = JAVASCRIPT.program("bot.mjs").replace("chatserver.js", "chatserver.mjs")
     (tmp_path / "bot.mjs").write_text(program)
     alice = await chat.connect("alice", "lobby")
-    command = [node(), "--experimental-websocket", "--no-warnings", "bot.mjs", f"{chat.url}/ws"]
+    command = [*node(), "bot.mjs", f"{chat.url}/ws"]
     async with Program(command, cwd=tmp_path) as bot:
         await alice.expect("notification", event="join", username="echo")
         await alice.send("message", text="Hello!")

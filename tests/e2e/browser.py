@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.e2e.people import ServerProcess, Servers, Visits
 from tests.missing import missing
 
 BROWSERS = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
 """The shell comes first: it is the same engine and costs half of the CPU, having no windows."""
+
+EXPECT_WITHIN = 20
+"""Seconds: on a busy machine a page may take long for what it shows at once otherwise."""
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -30,6 +33,7 @@ def find_chromium() -> Path:
 async def chromium() -> AsyncIterator[Browser]:
     """Give the system's Chromium, headless; without one, skip here and fail under CI=true."""
     found = find_chromium()
+    expect.set_options(timeout=EXPECT_WITHIN * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser

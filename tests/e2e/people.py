@@ -116,7 +116,7 @@ class Person:
         await self.page.get_by_label("Words of a message").fill(text)
         await self.page.keyboard.press("Enter")
 
-    async def expect_state(self, word: str, within: float = 10) -> None:
+    async def expect_state(self, word: str, within: float = process.START_WITHIN) -> None:
         await expect(self.page.get_by_role("status").first).to_have_text(
             word, timeout=within * 1000
         )

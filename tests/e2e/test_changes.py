@@ -173,8 +173,10 @@ async def test_only_authors_edit_and_only_they_or_moderators_delete(tmp_path: Pa
     async with kept(tmp_path) as server:
         ann, _ = await enter(server, "ann")
         bob, _ = await enter(server, "bob")
-        eve, _ = await enter(server, "eve")
-        zoe, _ = await enter(server, "zoe")
+        eve, joined = await enter(server, "eve")
+        zoe, not_told = await enter(server, "zoe")
+        assert joined["moderate"] is True
+        assert "moderate" not in not_told
         await say(ann, "one", "two")
         for peer in (bob, eve, zoe):
             assert await refused(peer, "edit", offset=1, text="mine") == "forbidden"

@@ -13,6 +13,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
+NAME: Final = "document.activeElement.ariaLabel ?? document.activeElement.textContent.trim()"
 HOSTILE: Final = [
     "<img src=x onerror=window.broken=1>",
     "<script>window.broken=1</script>",
@@ -67,7 +68,9 @@ async def test_text_is_never_markup(serve: Servers, visit: Visits) -> None:
     name, room = HOSTILE[:2]
     await alice.enter(name, room)
     await bob.enter("bob", room)
-    elements = "document.querySelectorAll('img, script, style, svg, a, iframe, base').length"
+    elements = (
+        "document.querySelectorAll('img, script, style, svg:not(.icon), a, iframe, base').length"
+    )
     before = await bob.page.evaluate(elements)
     for text in HOSTILE:
         await alice.say(text)
@@ -141,6 +144,25 @@ async def test_several_rooms(home: ServerProcess, visit: Visits) -> None:
     await expect(bob.page.locator("#show-people")).to_have_text("2 members")
 
 
+async def test_one_room_at_a_time(serve: Servers, visit: Visits) -> None:
+    server = await serve(broker="memory", chat={"single_room": True})
+    alice, bob = await visit(server.url), await visit(server.url)
+    await alice.enter("alice")
+    await bob.enter("bob")
+    await alice.page.get_by_label("Join or create a room").fill("garden")
+    await alice.page.keyboard.press("Enter")
+    joined = alice.page.locator(".joined .name")
+    await expect(joined).to_have_text(["garden"])
+    await expect(alice.page.locator("#room-name")).to_have_text("garden")
+    await expect(bob.page.get_by_role("log")).to_contain_text("alice left lobby")
+    await alice.page.reload()
+    await expect(alice.page.locator("#room-name")).to_have_text("garden")
+    await alice.say("alone")
+    await alice.sees("alone")
+    await expect(joined).to_have_text(["garden"])
+    await expect(bob.page.locator("#show-people")).to_have_text("1 member")
+
+
 async def test_the_keyboard_is_enough(home: ServerProcess, visit: Visits) -> None:
     alice = await visit(home.url)
     keys = alice.page.keyboard
@@ -160,8 +182,8 @@ async def test_the_keyboard_is_enough(home: ServerProcess, visit: Visits) -> Non
     order = []
     for _ in range(6):
         await keys.press("Shift+Tab")
-        order.append(await alice.page.evaluate("document.activeElement.textContent.trim()"))
-    assert [text.split(" ")[0] for text in order] == ["Search", "1", "Join", "", "×", "lobby"]
+        order.append(await alice.page.evaluate(NAME))
+    assert order == ["Search", "Pins", "1 member", "Join", "", "Leave lobby"]
 
 
 async def test_the_keyboard_reaches_each_message(serve: Servers, visit: Visits) -> None:

@@ -1,5 +1,6 @@
 """How the chat page lives with a connection that ends, lies, or is not let in."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import expect
 
 import chatserver
+from chatserver.client import connect
 from tests.e2e.people import Person, ServerProcess, Servers, Visits, Wire
 
 pytest_plugins = ["tests.e2e.browser"]
@@ -20,6 +22,9 @@ pytestmark = [
 
 BACK_WITHIN: Final = 40
 """Seconds: longer than the longest back-off."""
+
+
+GONE: Final = "This message was deleted."
 
 
 async def wired(home: ServerProcess, visit: Visits) -> tuple[Person, Person, Wire]:
@@ -103,16 +108,39 @@ async def test_a_browser_that_goes_offline_and_back(serve: Servers, visit: Visit
     for text in ("one", "two", "three"):
         await bob.say(text)
         await bob.sees(text)
-    await bob.act("before", "Delete")
-    await bob.page.get_by_role("button", name="Really delete?").click()
-    await bob.sees("This message was deleted.")
+    await bob.say("never mind")
+    for number, text in enumerate(("before", "never mind"), 1):
+        await bob.act(text, "Delete")
+        await bob.page.get_by_role("button", name="Really delete?").click()
+        await bob.sees(GONE, number)
     await alice.page.context.set_offline(False)
     await alice.expect_state("Online")
     log = alice.page.get_by_role("log")
     await expect(log).to_contain_text("You are connected again. 3 messages were sent meanwhile:")
-    await expect(alice.page.locator(".text")).to_have_text(
-        ["This message was deleted.", "one", "two", "three"]
+    await expect(alice.page.locator(".text")).to_have_text([GONE, "one", "two", "three", GONE])
+
+
+async def test_what_is_too_much_to_bring_is_led_to(serve: Servers, visit: Visits) -> None:
+    server = await serve(
+        middlewares=["origin", "size_limit"], limits={"recovery_limit": 5}, rooms=[{"match": "*"}]
     )
+    alice, bob, wire = await wired(server, visit)
+    await bob.say("before")
+    await alice.sees("before")
+    wire.send(action="reconnect", after_ms=60_000, reason="Maintenance")
+    await wire.close(3001)
+    await alice.expect_state("Offline")
+    async with connect(server.url + "ws", username="carol") as carol, carol.join("lobby") as room:
+        await asyncio.gather(*(room.publish(f"line {number}") for number in range(80)))
+    await alice.page.clock.fast_forward(61_000)
+    await alice.expect_state("Online")
+    log = alice.page.get_by_role("log")
+    await expect(log).to_contain_text("You are connected again. Much was said meanwhile.")
+    await log.get_by_role("button", name="Read it from the beginning").click()
+    first = alice.page.locator("li.message").filter(has_text=re.compile(r"line 0\b"))
+    await expect(first).to_be_focused()
+    said = ["before", *(f"line {number}" for number in range(80))]
+    await expect(alice.page.locator(".text")).to_have_text(said)
 
 
 async def test_what_was_said_meanwhile_is_shown_once(serve: Servers, visit: Visits) -> None:
@@ -222,7 +250,8 @@ async def test_silence_is_noticed(home: ServerProcess, visit: Visits) -> None:
     alice, _, wire = await wired(home, visit)
     await alice.page.clock.fast_forward(26_000)
     await alice.page.clock.fast_forward(11_000)
-    await alice.expect_state("Online")
+    await alice.say("hm")
+    await alice.sees("hm")  # so the answer to the ping is there, too
     wire.hold.add("ping")
     await alice.page.clock.fast_forward(26_000)
     await alice.page.clock.fast_forward(11_000)

@@ -1,11 +1,12 @@
 """What people do with messages on the chat page: change them, answer, find, say in private."""
 
 import re
+from typing import Final
 
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.people import Person, Servers, Visits
+from tests.e2e.people import Person, Servers, Visits, Wire
 
 pytest_plugins = ["tests.e2e.browser"]
 pytestmark = [
@@ -14,9 +15,13 @@ pytestmark = [
 ]
 
 
-async def two(serve: Servers, visit: Visits) -> tuple[Person, Person]:
+GONE: Final = "This message was deleted."
+MODERATED: Final = {"rooms": [{"match": "*", "moderate": "everyone"}]}
+
+
+async def two(serve: Servers, visit: Visits, **settings: object) -> tuple[Person, Person]:
     """Bring alice and bob into the lobby of a server that keeps histories."""
-    server = await serve()
+    server = await serve(**settings)
     alice, bob = await visit(server.url), await visit(server.url)
     await alice.enter("alice")
     await bob.enter("bob")
@@ -42,7 +47,7 @@ async def test_a_message_is_edited_and_deleted(serve: Servers, visit: Visits) ->
     await alice.act("hello", "Delete")
     await alice.page.get_by_role("button", name="Really delete?").click()
     for person in (alice, bob):
-        await person.sees("This message was deleted.")
+        await person.sees(GONE)
         await expect(person.page.get_by_role("log")).not_to_contain_text("hello")
 
     await bob.say("mine")
@@ -50,7 +55,94 @@ async def test_a_message_is_edited_and_deleted(serve: Servers, visit: Visits) ->
     await alice.page.get_by_text("mine", exact=True).hover()
     toolbar = alice.page.get_by_role("toolbar")
     await expect(toolbar.get_by_role("button", name="Reply")).to_be_visible()
-    await expect(toolbar.get_by_role("button", name=re.compile("Edit|Delete"))).to_have_count(0)
+    await expect(toolbar.get_by_role("button", name=re.compile("Edit|Delete|Pin"))).to_have_count(0)
+
+
+async def test_moderators_pin_and_delete(serve: Servers, visit: Visits) -> None:
+    alice, bob = await two(serve, visit, **MODERATED)
+    for text in ("the rules", "off topic"):
+        await bob.say(text)
+        await alice.sees(text)
+    await alice.act("the rules", "Pin")
+    pinned = bob.page.locator("li.pinned")
+    await expect(pinned.locator(".text")).to_have_text("the rules")
+    await expect(pinned.locator(".head")).to_contain_text("pinned")
+    await bob.page.get_by_role("button", name="Pins 1").click()
+    pins = bob.page.get_by_role("complementary", name="Pinned messages")
+    await pins.get_by_role("button", name="the rules").click()
+    await expect(pinned).to_be_focused()
+
+    await bob.page.reload()
+    await bob.page.get_by_role("button", name="Pins 1").click()
+    await expect(pins.locator(".said")).to_have_text(["the rules"])
+    await alice.act("the rules", "Unpin")
+    await expect(pins).to_contain_text("Nothing is pinned here.")
+    await expect(pinned).to_have_count(0)
+
+    await alice.act("off topic", "Delete")
+    await alice.page.get_by_role("button", name="Really delete?").click()
+    await bob.sees(GONE)
+
+
+async def test_what_is_deleted_looks_the_same_to_all(serve: Servers, visit: Visits) -> None:
+    alice, bob = await two(serve, visit)
+    for text in ("first", "second"):
+        await bob.say(text)
+        await alice.sees(text)
+    for text in ("first", "second"):
+        await bob.act(text, "Delete")
+        await bob.page.get_by_role("button", name="Really delete?").click()
+        await expect(alice.page.get_by_text(text, exact=True)).to_have_count(0)
+    await alice.sees(GONE, 2)
+    gone = "all => all.map((one) => one.querySelector('.text').outerHTML + one.className)"
+    seen = [await each.page.locator("li.deleted").evaluate_all(gone) for each in (alice, bob)]
+    for person in (alice, bob):
+        await person.page.reload()
+        await person.sees(GONE, 2)
+        seen.append(await person.page.locator("li.deleted").evaluate_all(gone))
+    assert seen == [seen[0]] * 4
+
+
+async def test_changes_are_shown_before_they_are_stored(serve: Servers, visit: Visits) -> None:
+    server, wire = await serve(), Wire()
+    alice, bob = await visit.prepare(), await visit(server.url)
+    await wire.cut_into(alice)
+    await alice.page.goto(server.url)
+    await alice.enter("alice")
+    await bob.enter("bob")
+    await alice.say("helo")
+    await bob.sees("helo")
+    wire.hold |= {"edit", "react", "delete"}
+    await (await alice.act("helo", "Edit")).say("hello")
+    await alice.sees("hello")
+    await alice.act("hello", "React")
+    await alice.page.get_by_role("button", name="React with 🎉").click()
+    await expect(alice.page.get_by_role("button", name="🎉 1", pressed=True)).to_be_visible()
+    await expect(alice.page.locator("li.message .state")).to_have_text(["Saving…"])
+    await bob.sees("helo")
+
+    for frame in wire.held:
+        wire.send(action="error", id=frame["id"], code="forbidden", message="Not now.")
+    refused = alice.page.locator(".refused")
+    await expect(refused).to_contain_text(
+        ["Not changed. Not now.", "The reaction was not sent. Not now."]
+    )
+    await expect(alice.page.locator(".reaction")).to_have_count(0)
+    await refused.last.get_by_role("button", name="Undo").click()
+    await expect(refused).to_have_count(1)
+    wire.hold.clear()
+    await refused.get_by_role("button", name="Retry").click()
+    await bob.sees("hello")
+    await expect(alice.page.locator("li.message .state")).to_have_count(0)
+
+    wire.hold.add("delete")
+    await alice.act("hello", "Delete")
+    await alice.page.get_by_role("button", name="Really delete?").click()
+    await expect(alice.page.locator("li.message .state")).to_have_text(["Deleting…"])
+    wire.hold.clear()
+    await wire.close(3012)
+    await bob.sees(GONE)
+    await alice.sees(GONE)
 
 
 async def test_reactions_add_up(serve: Servers, visit: Visits) -> None:
@@ -100,10 +192,10 @@ async def test_what_was_said_is_found(serve: Servers, visit: Visits) -> None:
     await bob.say("no mat here")
     await bob.sees("no mat here")
     await bob.search("mat")
-    await expect(bob.page.locator(".outcome")).to_have_text("2 messages")
+    await expect(bob.page.locator("#search .outcome")).to_have_text("2 messages")
     await bob.page.get_by_label("Only in this room").check()
     await bob.page.get_by_role("button", name="Find").click()
-    await expect(bob.page.locator(".outcome")).to_have_text("1 message")
+    await expect(bob.page.locator("#search .outcome")).to_have_text("1 message")
     await bob.page.get_by_label("Only in this room").uncheck()
     await bob.page.get_by_role("button", name="Find").click()
     await bob.page.locator("#search").get_by_role("button", name="alice in lobby").click()
@@ -111,7 +203,7 @@ async def test_what_was_said_is_found(serve: Servers, visit: Visits) -> None:
     found = bob.page.locator("li.message:visible").filter(has_text="below the mat")
     await expect(found).to_be_focused()
     await bob.search("unsaid")
-    await expect(bob.page.locator(".outcome")).to_have_text("Nothing was found.")
+    await expect(bob.page.locator("#search .outcome")).to_have_text("Nothing was found.")
 
 
 async def test_two_talk_in_private(serve: Servers, visit: Visits) -> None:

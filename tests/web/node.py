@@ -1,6 +1,5 @@
 """Find Node and what npm brings, for tests of the JavaScript module."""
 
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,28 +9,35 @@ from tests.missing import missing
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ROOT / ".npm"
-OLDEST: Final = (20, 10)
-"""The first Node with a WebSocket; before 22 it has to be asked for by a flag."""
+OLDEST: Final = 18
+"""The first Node with fetch."""
+
+MODERN: Final = 22
+"""The first one with a WebSocket; it also knows ES modules by sight."""
 
 INSTALL_WITHIN: Final = 120
 
 
-def node() -> str:
-    """Return where Node is; without one, skip the test and fail it under CI=true."""
+def node() -> list[str]:
+    """Return how to run Node; without one, skip the test and fail it under CI=true."""
     found = shutil.which("node")
     if found is None:
-        missing("node is missing: install Node 20.10 or newer")
+        missing("node is missing: install Node 18 or newer")
     version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)
-    major, minor = map(int, re.findall(r"\d+", version.stdout)[:2])
-    if (major, minor) < OLDEST:
-        missing(f"node {version.stdout.strip()} has no WebSocket: install Node 20.10 or newer")
-    return found
+    major = int(version.stdout.strip().removeprefix("v").split(".")[0])
+    if major < OLDEST:
+        missing(f"node {version.stdout.strip()} has no fetch: install Node 18 or newer")
+    if major >= MODERN:
+        return [found]
+    _package("ws", "8.18.3")
+    preload = (Path(__file__).parent / "older.mjs").as_uri()
+    return [found, "--no-warnings", "--experimental-default-type=module", "--import", preload]
 
 
 def run(*arguments: str | Path, within: float) -> None:
     """Run a program with Node, and fail the test with what it printed where it fails."""
     done = subprocess.run(
-        [node(), "--experimental-websocket", "--no-warnings", *arguments],
+        [*node(), *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -18,6 +18,30 @@ test("what is refused for now is sent again in order", async (t) => {
   assert.deepEqual(await new Reader(room).texts(20), texts);
 });
 
+test("a rate that was refused once is kept below", async (t) => {
+  const { WebSocket } = globalThis;
+  let refused = 0;
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...address) {
+      super(...address);
+      this.addEventListener("message", ({ data }) => {
+        if (JSON.parse(data).code === "rate_limited") refused += 1;
+      });
+    }
+  };
+  t.after(() => Object.assign(globalThis, { WebSocket }));
+  const limits = { connection: { rate: 20, burst: 10 } };
+  const server = await Server.start(t, { middlewares: [{ rate_limit: limits }, "size_limit"] });
+  const chat = open(t, server.url, { username: "alice" });
+  const room = await chat.join("lobby");
+  const say = () => Promise.all(Array.from({ length: 15 }, (_, each) => room.publish(`${each}`)));
+  await say();
+  assert.ok(refused > 0);
+  refused = 0;
+  await say();
+  assert.equal(refused, 0);
+});
+
 test("what is refused for good is told, and what is behind it goes on", async (t) => {
   const server = await Server.start(t);
   const chat = open(t, server.url, { username: "alice", maxOutbox: 3 });

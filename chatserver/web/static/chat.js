@@ -5,6 +5,7 @@ import "./page/composer.js";
 import { find } from "./page/dom.js";
 import { Memory } from "./page/memory.js";
 import "./page/people_panel.js";
+import "./page/pins_panel.js";
 import "./page/rooms.js";
 import "./page/search_panel.js";
 import { Session } from "./page/session.js";
@@ -48,6 +49,9 @@ const wishes = {
   },
   react: ({ entry, emoji }) => speech.react(session.current, entry, emoji),
   remove: ({ entry }) => speech.remove(session.current, entry),
+  pin: ({ entry }) => speech.pin(session.current, entry),
+  "retry-change": ({ entry, own }) => speech.change(session.current, entry, own),
+  "undo-change": ({ entry, own }) => session.current.transcript.undo(entry, own),
   reply: ({ entry }) => composer.reply(entry),
   edit: ({ entry }) => composer.edit(entry),
   "edit-last": () => {
@@ -62,15 +66,20 @@ const wishes = {
   },
   goto: async ({ room = session.current.name, offset }) => {
     await session.join(room);
-    try {
-      const entry = await session.current.reach(offset);
-      if (entry) view.log.point(entry);
-      else view.complain("That message is not there any more.");
-    } catch (error) {
-      view.complain(error.message);
-    }
+    await point((current) => current.reach(offset));
   },
+  "goto-since": ({ offset }) => point((current) => current.reachBehind(offset)),
 };
+
+async function point(reach) {
+  try {
+    const entry = await reach(session.current);
+    if (entry) view.log.point(entry);
+    else view.complain("That message is not there any more.");
+  } catch (error) {
+    view.complain(error.message);
+  }
+}
 
 for (const [wish, fulfil] of Object.entries(wishes)) {
   document.addEventListener(`chat-${wish}`, ({ detail }) => fulfil(detail));

@@ -109,6 +109,7 @@ export interface NotificationEvent extends Stamp {
 export interface Standing {
   room: string;
   members: number;
+  moderate?: boolean;
   epoch?: string;
   offset?: number;
   oldest?: number;

@@ -17,7 +17,9 @@ const REFUSALS = {
   503: "The server is busy or going down",
 };
 const TOKEN_SPENT = 0.8; // the part of a token's life after which a newer one is brought
-const JOINS = 8; // rooms joined at the same time, so that many do not exceed rate limits
+const TOGETHER = 8; // requests of the client's own that may wait for their replies
+const HEADROOM = 1.25; // how much slower than the server allows; pings count as well
+const PACE_KEPT = 60_000; // without a refusal; then the server may be tried at full speed again
 const PAGE = 500; // messages asked for at most when a room catches up by pages
 const MAX_SIZE = 65_536; // bytes of a message, and messages in flight, unless the server says
 const MAX_IN_FLIGHT = 64;
@@ -117,23 +119,80 @@ class Signal {
   }
 }
 
-/** Lets so many pass at the same time. */
+/**
+ * Keeps below a rate that is known only from refusals.
+ *
+ * A token bucket that is empty asks for a wait of at most one token's time. The longest wait of
+ * those that were refused together therefore tells the rate. Refusals are few then, which matters:
+ * a server closes the connections of those who collect them.
+ */
+class Pace {
+  nextTime = 0;
+  #interval = 0;
+  #refusedAt = -Infinity;
+
+  /** Note that something goes out. */
+  sent(now) {
+    if (now - this.#refusedAt > PACE_KEPT) this.#interval = 0;
+    this.nextTime = now + this.#interval;
+  }
+
+  /** Note that what went out at `sent` was refused, and that the server asks for a wait. */
+  refused(sent, wait, now) {
+    let interval = HEADROOM * wait;
+    // Behind an earlier refusal, the pace was still too fast.
+    if (sent > this.#refusedAt) {
+      this.#refusedAt = now;
+      interval = Math.max(interval, 2 * this.#interval);
+    }
+    this.#interval = Math.max(this.#interval, interval);
+    this.nextTime = Math.max(this.nextTime, now + wait);
+  }
+}
+
+/** Lets so many requests pass at the same time, those of one action not too fast. */
 class Gate {
   #free;
   #left = new Signal();
+  #paces = new Map();
 
   constructor(free) {
     this.#free = free;
   }
 
-  async pass(work) {
+  /** Make a request when its turn has come, or when `lost` resolves. */
+  async pass(action, lost, request) {
     while (this.#free === 0) await this.#left.next();
     this.#free -= 1;
     try {
-      return await work();
+      return await this.#paced(this.#pace(action), lost, request);
     } finally {
       this.#free += 1;
       this.#left.raise();
+    }
+  }
+
+  #pace(action) {
+    if (!this.#paces.has(action)) this.#paces.set(action, new Pace());
+    return this.#paces.get(action);
+  }
+
+  async #paced(pace, lost, request) {
+    let ended = false;
+    lost.then(() => {
+      ended = true;
+    });
+    let start;
+    // Others may be refused meanwhile, and what they were told counts for all.
+    while ((start = performance.now()) < pace.nextTime && !ended) {
+      await rest(pace.nextTime - start, lost);
+    }
+    pace.sent(start);
+    try {
+      return await request();
+    } catch (error) {
+      if (error.code === "rate_limited") pace.refused(start, retryAfter(error), performance.now());
+      throw error;
     }
   }
 }
@@ -843,8 +902,8 @@ class Outbox {
   #capacity;
   #lines = new Map();
   #most = MAX_IN_FLIGHT;
-  #window = MAX_IN_FLIGHT;
-  #heldUntil = 0;
+  #pace = new Pace();
+  #drained = false;
 
   constructor(capacity) {
     this.#capacity = capacity;
@@ -870,19 +929,22 @@ class Outbox {
   take(now) {
     const lines = [...this.#lines.values()];
     const flying = lines.reduce((sum, line) => sum + line.flying.length, 0);
-    if (now < this.#heldUntil || flying >= this.#window) return null;
+    if (this.#drained || now < this.#pace.nextTime || flying >= this.#most) return null;
     const ready = lines.filter((line) => !line.shut && now >= line.heldUntil && inOrder(line));
     if (!ready.length) return null;
     const line = ready.reduce((a, b) => (a.waiting[0].number < b.waiting[0].number ? a : b));
     const letter = line.waiting.shift();
+    letter.sent = now;
+    this.#pace.sent(now);
     line.flying.push(letter);
     return letter;
   }
 
   /** Return when a wait ends that keeps letters back, or null. */
   nextTime(now) {
+    if (this.#drained) return null;
     const lines = [...this.#lines.values()].filter((line) => line.waiting.length && !line.shut);
-    const ends = lines.map((line) => Math.max(line.heldUntil, this.#heldUntil));
+    const ends = lines.map((line) => Math.max(line.heldUntil, this.#pace.nextTime));
     const next = Math.min(...ends.filter((end) => end > now));
     return Number.isFinite(next) ? next : null;
   }
@@ -890,7 +952,6 @@ class Outbox {
   /** Forget a letter: it is acknowledged, refused for good, or nobody wants it any more. */
   settle(letter) {
     const line = this.#line(letter.room);
-    if (line.flying.includes(letter)) this.#window = Math.min(this.#window + 1, this.#most);
     line.flying = line.flying.filter((other) => other !== letter);
     line.waiting = line.waiting.filter((other) => other !== letter);
     this.#tidy(letter.room);
@@ -899,23 +960,18 @@ class Outbox {
   /**
    * Put a letter back that was refused for now, and keep to the wait that the error names.
    *
-   * rate_limited holds all rooms up, and shrinks what is in flight to one until letters are
-   * acknowledged again; draining holds them up until the connection is lost.
+   * rate_limited holds all rooms up and sets the pace of what follows; draining holds them up until
+   * the connection is lost.
    */
   refuse(letter, error, now) {
     const line = this.#line(letter.room);
     if (!line.flying.includes(letter)) return;
     line.flying = line.flying.filter((other) => other !== letter);
     line.waiting = byNumber([letter, ...line.waiting]);
-    const until = now + retryAfter(error);
-    if (error.code === "draining") {
-      this.#heldUntil = Infinity;
-    } else if (error.code === "rate_limited") {
-      this.#heldUntil = Math.max(this.#heldUntil, until);
-      this.#window = 1;
-    } else {
-      line.heldUntil = Math.max(line.heldUntil, until);
-    }
+    const wait = retryAfter(error);
+    if (error.code === "draining") this.#drained = true;
+    else if (error.code === "rate_limited") this.#pace.refused(letter.sent, wait, now);
+    else line.heldUntil = Math.max(line.heldUntil, now + wait);
   }
 
   /** Put everything in flight back: the connection is lost. */
@@ -924,13 +980,12 @@ class Outbox {
       line.waiting = byNumber([...line.flying, ...line.waiting]);
       line.flying = [];
     }
-    if (this.#heldUntil === Infinity) this.#heldUntil = 0;
+    this.#drained = false;
   }
 
   /** Take the number of letters that the server allows in flight. */
   allow(most) {
     this.#most = Math.max(1, most);
-    this.#window = Math.min(this.#window, this.#most);
   }
 
   /** Keep a room's letters back: it is not joined. */
@@ -971,14 +1026,17 @@ function inOrder({ waiting, flying }) {
 class Courier {
   #outbox;
   #shelf;
+  #onSent;
   #outcomes = new Map();
   #number = 0;
   #connection = null;
   #timer = null;
 
-  constructor(capacity, shelf) {
+  /** `onSent(sent)` hears of each acknowledgement before the next frame is looked at. */
+  constructor(capacity, shelf, onSent) {
     this.#outbox = new Outbox(capacity);
     this.#shelf = shelf;
+    this.#onSent = onSent;
   }
 
   get letters() {
@@ -1048,6 +1106,7 @@ class Courier {
   #send(letter) {
     this.#connection.ask(letter.action, letter.fields, (error, sent) => {
       if (error instanceof LostError) return; // It goes again over the next connection.
+      if (sent) this.#onSent(sent);
       if (retryable(error)) this.#outbox.refuse(letter, error, performance.now());
       else this.#settle(letter, error, sent);
       this.#pump();
@@ -1077,6 +1136,11 @@ class Stream {
   /** Whether nothing was said in the room yet, so that its history has no name. */
   get nameless() {
     return this.position !== null && !this.position.epoch;
+  }
+
+  /** Take the name of a nameless history from elsewhere, such as an acknowledgement. */
+  name(epoch) {
+    if (this.nameless && epoch) this.position = { epoch, offset: 0 };
   }
 
   /**
@@ -1201,6 +1265,12 @@ class Membership {
     }
   }
 
+  /** Take the name of the room's history from an acknowledgement, which saves a join. */
+  name(epoch) {
+    // A join that is under way already would pass for one after an interruption.
+    if (this.#following) this.#stream.name(epoch);
+  }
+
   /** Note that the connection is lost. */
   lose() {
     this.inside = null;
@@ -1221,7 +1291,11 @@ class Membership {
     const inside = this.inside === connection;
     if (inside && (this.#following || !this.#hasSpace)) await this.#stirred.next();
     else if (inside && this.#paging) await this.#readPage(connection);
-    else await this.#host.gate.pass(() => this.#join(connection));
+    else await this.#inTurn("join", connection, () => this.#join(connection));
+  }
+
+  #inTurn(action, connection, request) {
+    return this.#host.gate.pass(action, connection.ended, request);
   }
 
   async #join(connection) {
@@ -1272,7 +1346,9 @@ class Membership {
     const { position } = this.#stream;
     const limit = Math.max(1, Math.min(PAGE, Math.floor(this.#most / 2)));
     const fields = { room: this.room, since: position.offset, limit };
-    const page = await connection.request("history", fields);
+    const page = await this.#inTurn("history", connection, () =>
+      connection.request("history", fields),
+    );
     const gap = this.#stream.read(page);
     if (gap) {
       const event = { action: "gap", room: this.room, ...gap };
@@ -1396,7 +1472,7 @@ export class Chat {
   #courier;
   #life;
   #feed = new Feed();
-  #gate = new Gate(JOINS);
+  #gate = new Gate(TOGETHER);
   #rooms = new Map();
   #welcome = null;
   #user; // as of the last welcome, before the first one that of the guest who was here before
@@ -1414,7 +1490,9 @@ export class Chat {
     const shared = options.storage === browserStorage();
     this.#tabs = locks && shared ? new LockedTabs(locks, scope) : new LeasedTabs(this.#kept);
     this.#shelf = new Shelf(this.#kept, this.#tabs, (letter) => this.#adopt(letter));
-    this.#courier = new Courier(options.maxOutbox, this.#shelf);
+    this.#courier = new Courier(options.maxOutbox, this.#shelf, ({ room, epoch }) =>
+      this.#rooms.get(room)?.name(epoch),
+    );
     this.#life = new Life(options, this.#kept, this.#tabs, this.#listener());
     this.#user = options.token === null ? (this.#kept.get("guest")?.user ?? null) : null;
     globalThis.addEventListener?.("online", this.#awake);
@@ -1494,8 +1572,10 @@ export class Chat {
     this.#rooms.delete(name);
     membership.end(new ClosedError(1000, `${name} was left`), { quietly: true });
     this.#kept.remove(`position:${name}`);
+    // A direct room cannot be left: its events go to the chat from now on.
+    const connection = name.startsWith(DIRECT) ? null : this.#life.connection;
     try {
-      if (this.#life.connection) await insist(this.#life.connection, "leave", { room: name });
+      if (connection) await insist(connection, "leave", { room: name });
     } catch (error) {
       // Who is not connected is in no room.
       if (!(error instanceof LostError)) throw error;

@@ -7,7 +7,7 @@ export function messageEntry(event, own) {
     ...{ kind: "message", sender, username, text, timestamp, offset, cid, replyTo, own },
     edited: Boolean(event.edited),
     pinned: Boolean(event.pinned),
-    deleted: false,
+    deleted: Boolean(event.deleted),
     reactions: new Map(
       Object.entries(event.reactions ?? {}).map(([emoji, { count, senders }]) => {
         return [emoji, { count, senders: new Set(senders) }];
@@ -16,6 +16,7 @@ export function messageEntry(event, own) {
     state: "stored",
     reason: "",
     known: offset ?? 0, // changes up to this offset are part of it
+    changes: [], // our own that have not come back yet: `{cid, event, state, reason}`
   };
 }
 
@@ -24,8 +25,12 @@ const CHANGES = {
     entry.text = text;
     entry.edited = true;
   },
-  delete: erase,
-  erased: erase,
+  // Who reads the history later is told no more of it than that it is gone.
+  delete(entry) {
+    Object.assign(entry, { deleted: true, own: false, pinned: false, replyTo: undefined });
+    Object.assign(entry, { sender: undefined, username: "", text: "", changes: [] });
+    entry.reactions.clear();
+  },
   reaction({ reactions }, { emoji, remove, sender }) {
     const reaction = reactions.get(emoji) ?? { count: 0, senders: new Set() };
     if (remove) {
@@ -47,12 +52,21 @@ const CHANGES = {
 export function change(entry, event) {
   const apply = CHANGES[event.action];
   if (!apply || entry.deleted || event.offset <= entry.known) return false;
+  entry.changes = entry.changes.filter(({ cid }) => cid !== event.cid);
   apply(entry, event);
   return true;
 }
 
-function erase(entry) {
-  entry.deleted = true;
-  entry.text = "";
-  entry.reactions.clear();
+/** Return a message as its reader is to see it: with what they have changed, stored or not. */
+export function seenBy(user, entry) {
+  const own = entry.changes.filter(({ state, event: { action } }) => {
+    return action === "edit" || (action !== "delete" && state !== "failed");
+  });
+  if (!own.length) return entry;
+  const reactions = [...entry.reactions].map(([emoji, { count, senders }]) => {
+    return [emoji, { count, senders: new Set(senders) }];
+  });
+  const seen = { ...entry, reactions: new Map(reactions) };
+  for (const { event } of own) CHANGES[event.action](seen, { ...event, sender: user });
+  return seen;
 }

@@ -1,5 +1,6 @@
 // Where messages are written: new ones, answers, and other texts of old ones.
 
+import { seenBy } from "./changes.js";
 import { make, makeButton, makeWritten, tell } from "./dom.js";
 
 /** Keeps each room's draft; tells `send {text, context}`, `typing` and `edit-last`. */
@@ -43,7 +44,7 @@ export class Composer extends HTMLElement {
 
   /** Write another text for a message. */
   edit(entry) {
-    this.#text.value = entry.text;
+    this.#text.value = seenBy(null, entry).text;
     this.#begin({ kind: "edit", entry });
   }
 

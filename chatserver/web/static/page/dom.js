@@ -2,6 +2,9 @@
 
 import { split } from "./links.js";
 
+const SVG = "http://www.w3.org/2000/svg";
+const ICONS = new URL("../icons.svg", import.meta.url).pathname;
+
 /** Find an element of the page, which is there. */
 export function find(selector) {
   return document.querySelector(selector);
@@ -27,6 +30,25 @@ export function makeButton(className, text, onClick) {
   const button = make("button", className, text);
   button.type = "button";
   button.addEventListener("click", onClick);
+  return button;
+}
+
+/** Create a picture of `icons.svg`, which says nothing by itself. */
+export function makeIcon(name) {
+  const icon = document.createElementNS(SVG, "svg");
+  icon.setAttribute("class", "icon");
+  icon.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `${ICONS}#${name}`);
+  icon.append(use);
+  return icon;
+}
+
+/** Create a button that shows an icon, and says a text to who points at it or listens. */
+export function makeIconButton(className, name, text, onClick) {
+  const button = makeButton(className, "", onClick);
+  button.append(makeIcon(name));
+  button.ariaLabel = button.title = text;
   return button;
 }
 

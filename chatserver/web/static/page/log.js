@@ -3,6 +3,7 @@
 import { make, makeButton, makeWritten, tell } from "./dom.js";
 import { showMessage } from "./message.js";
 import { summary } from "./notices.js";
+import { Stretches } from "./stretches.js";
 import { dayOf, readTime, stamp } from "./times.js";
 import { Toolbar } from "./toolbar.js";
 
@@ -19,7 +20,8 @@ const AHEAD = 1_200; // px from the beginning at which older messages are read
  */
 export class Log extends HTMLElement {
   room = null;
-  #list = make("ol");
+  #all = make("div", "all");
+  #list = new Stretches(this.#all);
   #items = new Map(); // by entry
   #entries = new WeakMap(); // by item
   #user = null;
@@ -36,13 +38,12 @@ export class Log extends HTMLElement {
     this.tabIndex = 0;
     const top = make("div", "top");
     top.append(this.#older);
-    const all = make("div", "all");
-    all.append(top, this.#list);
-    this.append(all);
+    // Upside down, the last one stands on top.
+    this.append(this.#all, top);
     room.transcript.listener = this;
     for (const entry of room.transcript.entries) this.inserted(entry);
     this.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    this.addEventListener("pointerover", ({ target }) => this.#point(target));
+    this.addEventListener("pointermove", ({ target }) => this.#point(target));
     this.addEventListener("pointerleave", () => this.#unpoint());
     this.addEventListener("focusin", ({ target }) => this.#point(target));
     this.addEventListener("keydown", (event) => this.#key(event));
@@ -67,7 +68,7 @@ export class Log extends HTMLElement {
 
   /** Take away the line before what was new. */
   settle() {
-    this.#list.querySelector(".new")?.remove();
+    this.#all.querySelector(".new")?.remove();
   }
 
   /** Show whether there is more before this. */
@@ -84,19 +85,20 @@ export class Log extends HTMLElement {
     this.#items.set(entry, item);
     this.#entries.set(item, entry);
     const before = this.#items.get(next) ?? null;
-    if (!known || item.nextElementSibling !== before) this.#list.insertBefore(item, before);
+    this.#list.insert(item, before);
     this.updated(entry);
-    if (before) this.#join(before);
+    this.#joinFrom(before);
   }
 
   updated(entry) {
     const item = this.#items.get(entry);
+    if (!item) return; // It was taken out before its fate was told.
     const held = item.contains(document.activeElement) && document.activeElement !== item;
     const { room } = this;
     const find = (offset) => room.transcript.find(offset);
     if (entry.kind === "message") showMessage(item, entry, { user: this.#user, find });
     else if (entry.kind === "notices") showNotices(item, entry);
-    else item.replaceChildren(makeWritten("p", "notice", entry.text));
+    else showLine(item, entry);
     this.#join(item);
     // What had the focus may be gone, and the focus must not go with it.
     if (held) item.focus({ preventScroll: true });
@@ -104,26 +106,42 @@ export class Log extends HTMLElement {
 
   removed(entry) {
     const item = this.#items.get(entry);
-    const next = item.nextElementSibling;
-    item.remove();
+    const next = this.#list.after(item);
+    this.#list.remove(item);
     this.#items.delete(entry);
-    if (next) this.#join(next);
+    this.#joinFrom(next);
   }
 
   // Each day, and what is new, begins with a line of its own; one person's messages stand together.
   #join(item) {
     const entry = this.#entries.get(item);
-    const before = this.#entries.get(item.previousElementSibling);
+    const before = this.#entries.get(this.#list.before(item));
     const at = readTime(entry.timestamp);
-    const past = before && readTime(before.timestamp);
+    const past = this.#timeBefore(item);
     item.querySelector(".day")?.remove();
     item.querySelector(".new")?.remove();
-    if (!before || dayOf(past) !== dayOf(at)) item.prepend(make("p", "day", dayOf(at)));
+    const begins = past === null || dayOf(past) !== dayOf(at);
+    if (entry.timestamp && begins) item.prepend(make("p", "day", dayOf(at)));
     const { read } = this.room;
     const isNew = entry.offset > read && !(before?.offset > read);
     if (isNew && !entry.own) item.prepend(make("p", "new", "New messages"));
     const follows = before?.sender !== undefined && before.sender === entry.sender;
     item.classList.toggle("follows", follows && at - past < FOLLOWS_WITHIN);
+  }
+
+  // What was deleted has no time; then what is behind it goes by the one before.
+  #timeBefore(item) {
+    const before = this.#list.before(item);
+    if (!before) return null;
+    const { timestamp } = this.#entries.get(before);
+    return timestamp ? readTime(timestamp) : this.#timeBefore(before);
+  }
+
+  #joinFrom(item) {
+    for (let next = item; next; next = this.#list.after(next)) {
+      this.#join(next);
+      if (this.#entries.get(next).timestamp) return;
+    }
   }
 
   #scrolled() {
@@ -141,7 +159,7 @@ export class Log extends HTMLElement {
     const item = target.closest?.("li.message");
     const entry = item && this.#entries.get(item);
     if (entry?.offset && entry.state === "stored" && !entry.deleted) {
-      this.#toolbar.place(item, entry);
+      this.#toolbar.place(item, entry, this.room.moderates);
     }
   }
 
@@ -152,14 +170,25 @@ export class Log extends HTMLElement {
   // Arrows go from message to message, Tab to what can be done with it.
   #key(event) {
     const { key, target } = event;
-    const step = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[key];
+    const step = { ArrowUp: "before", ArrowDown: "after" }[key];
     if (!step || target.closest("chat-toolbar")) return;
     const item = target.closest("li[tabindex]");
-    const next = item ? item[step] : this.#list.lastElementChild;
+    const next = item ? this.#list[step](item) : this.#list.last;
     if (!next) return;
     event.preventDefault();
     next.focus();
   }
+}
+
+function showLine(item, { text, since }) {
+  const line = makeWritten("p", "notice", text);
+  if (since !== null) {
+    const lead = makeButton("quiet", "Read it from the beginning", () => {
+      tell(item, "goto-since", { offset: since });
+    });
+    line.append(" ", lead);
+  }
+  item.replaceChildren(line);
 }
 
 function showNotices(item, { notices }) {

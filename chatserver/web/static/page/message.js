@@ -1,38 +1,48 @@
 // One message as it stands in the log.
 
-import { make, makeButton, makeWritten, put, putLinked, tell } from "./dom.js";
+import { seenBy } from "./changes.js";
+import { make, makeButton, makeWritten, putLinked, tell } from "./dom.js";
 import { readTime, stamp } from "./times.js";
 
 const QUOTED = 120; // characters
+const UNDERWAY = { edit: "Saving…", delete: "Deleting…" };
+const REFUSED = {
+  edit: "Not changed.",
+  delete: "Not deleted.",
+  reaction: "The reaction was not sent.",
+  pin: "The pin was not changed.",
+};
 
 /** Fill an item of the log with a message; `find(offset)` looks for the one that it answers. */
 export function showMessage(item, entry, { user, find }) {
-  const { sender, username, own, deleted, state, pinned } = entry;
+  const seen = seenBy(user, entry);
+  const { sender, username, own, deleted, state, pinned } = seen;
   item.classList.add("message");
   item.classList.toggle("own", own);
   item.classList.toggle("deleted", deleted);
   item.classList.toggle("sending", state === "sending");
   item.classList.toggle("failed", state === "failed");
+  item.classList.toggle("pinned", pinned);
   item.style.setProperty("--hue", hue(sender ?? ""));
+  if (deleted) {
+    item.replaceChildren(make("p", "text", "This message was deleted."));
+    return;
+  }
   const avatar = make("span", "avatar", initial(username));
   avatar.ariaHidden = "true";
   const head = make("p", "head");
   head.append(makeWritten("span", "author", username), " ", stamp(readTime(entry.timestamp)));
-  if (entry.edited && !deleted) head.append(" ", make("span", "note", "edited"));
-  if (pinned) head.append(" ", make("span", "note", "pinned"));
+  if (seen.edited) head.append(" ", make("span", "note", "edited"));
+  if (pinned) head.append(" ", make("span", "note pin", "pinned"));
   const body = make("div", "body");
-  if (entry.replyTo && !deleted) body.append(quote(item, entry.replyTo, find(entry.replyTo)));
-  body.append(text(entry));
-  if (entry.reactions.size) body.append(reactions(item, entry, user));
+  if (seen.replyTo) body.append(quote(item, seen.replyTo, find(seen.replyTo)));
+  const text = makeWritten("p", "text", "");
+  putLinked(text, seen.text);
+  body.append(text);
+  if (seen.reactions.size) body.append(reactions(item, entry, seen.reactions, user));
   if (state !== "stored") body.append(fate(item, entry));
+  for (const own of entry.changes) body.append(...changeFate(item, entry, own));
   item.replaceChildren(avatar, head, body);
-}
-
-function text({ text: said, deleted }) {
-  const element = makeWritten("p", "text", "");
-  if (deleted) put(element, "This message was deleted.");
-  else putLinked(element, said);
-  return element;
 }
 
 function quote(item, offset, quoted) {
@@ -47,10 +57,10 @@ function quote(item, offset, quoted) {
   return button;
 }
 
-function reactions(item, entry, user) {
+function reactions(item, entry, all, user) {
   const list = make("ul", "reactions");
   list.ariaLabel = "Reactions";
-  for (const [emoji, { count, senders }] of entry.reactions) {
+  for (const [emoji, { count, senders }] of all) {
     const button = makeButton("reaction", "", () => tell(item, "react", { entry, emoji }));
     button.append(makeWritten("span", "", emoji), " ", make("span", "count", String(count)));
     button.ariaPressed = String(senders.has(user));
@@ -75,6 +85,24 @@ function fate(item, entry) {
     makeButton("quiet", "Discard", () => tell(item, "discard", { entry })),
   );
   return line;
+}
+
+// Reactions and pins are seen at once where they will stand.
+function changeFate(item, entry, own) {
+  const { event, state, reason } = own;
+  if (state === "sending" && event.action in UNDERWAY) {
+    return [make("p", "state", UNDERWAY[event.action])];
+  }
+  if (state !== "failed") return [];
+  const line = make("p", "state refused");
+  line.append(
+    make("span", "", `${REFUSED[event.action]} ${reason}`),
+    " ",
+    makeButton("quiet", "Retry", () => tell(item, "retry-change", { entry, own })),
+    " ",
+    makeButton("quiet", "Undo", () => tell(item, "undo-change", { entry, own })),
+  );
+  return [line];
 }
 
 function initial(name) {

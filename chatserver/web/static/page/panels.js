@@ -1,4 +1,4 @@
-// What stands beside the conversation, or before it where there is no space: rooms, people, search.
+// What stands beside the conversation, or before it where there is no space.
 
 import { find } from "./dom.js";
 
@@ -8,6 +8,7 @@ export class Panels {
   #panels = [
     { button: find("#drawer"), panel: find("chat-rooms") },
     { button: find("#show-people"), panel: find("chat-people") },
+    { button: find("#show-pins"), panel: find("chat-pins") },
     { button: find("#show-search"), panel: find("chat-search") },
   ];
 
@@ -39,8 +40,9 @@ export class Panels {
     }
   }
 
-  /** Show who is in a room, if that is open. */
+  /** Show who is in a room, or what is pinned there, if that is open. */
   show(room) {
+    if (this.#isOpen(find("#show-pins"))) find("chat-pins").show(room);
     if (!this.#isOpen(find("#show-people"))) return;
     find("chat-people").show(room.people.list, this.#session.user);
   }

@@ -1,6 +1,7 @@
 // One room that the person is in: what was said, who is there, and what is unread.
 
 import { ActionError } from "../chatserver.js";
+import { Absence } from "./absence.js";
 import { isDirect } from "./direct.js";
 import { People } from "./people.js";
 import { Transcript } from "./transcript.js";
@@ -11,9 +12,7 @@ export const PAGE = 50;
 const FAR = 500; // at a time, on the way to a message far back
 const KEEP = 1_000; // messages that a room keeps while nobody scrolls back in it
 const TYPING_FOR = 5_000;
-const AGAIN = "You are connected again.";
-const TOO_MUCH = `${AGAIN} Much was said meanwhile: scroll back to read it.`;
-const UNKNOWN = `${AGAIN} What was said in between is not shown here.`;
+const REPLIES = new Set(["joined", "recovered", "gap"]); // their offset is no event's
 
 /** A room, kept up to date by its events. */
 export class Room {
@@ -27,10 +26,12 @@ export class Room {
   draft = "";
   context = null; // `{kind: "reply" | "edit", entry}`: what the composer is at
   loading = false;
+  moderates = false; // whether the person may pin, and delete what others said
   #before = null; // older messages are before this offset; null where there are none
   #first = null; // the first offset of what came with the join
   #end = 0; // the newest offset
-  #missed = null; // `{line, until, count}` while missed messages come
+  #whole = 0; // up to this offset, what came with the join had its changes in it
+  #absence = new Absence(this.transcript);
   #typing = new Map();
   #handle = null;
   #host;
@@ -100,12 +101,15 @@ export class Room {
 
   /** Read back to a message and return its entry; null if it is gone. */
   async reach(offset) {
-    while (!this.transcript.find(offset) && this.hasOlder && this.#before > offset) {
-      const before = this.#before;
-      await this.older(FAR);
-      if (this.#before === before) break;
-    }
+    await this.#readBack(offset);
     return this.transcript.find(offset);
+  }
+
+  /** Read back to the first message behind an offset and return its entry; null if there is none. */
+  async reachBehind(offset) {
+    await this.#readBack(offset + 1);
+    const { entries } = this.transcript;
+    return entries.find((entry) => entry.offset > offset && !entry.deleted) ?? null;
   }
 
   /** Note that everything here was read, on this device or on another one. */
@@ -133,62 +137,67 @@ export class Room {
     else if (action === "notification") this.#notification(event);
     else if (action === "presence") this.people.take(event);
     else if (action === "typing") this.#typingNow(event);
-    else this.transcript.change(event);
+    else if (action === "erased") this.#erased(offset);
+    else this.#change(event);
     if (offset > this.#end) this.#end = offset;
-    if (action !== "recovered" && offset !== undefined) this.#count(event);
+    if (REPLIES.has(action)) return;
+    this.#absence.take(offset, action === "message" && !this.#isOwn(event));
   }
 
-  #joined({ offset = 0, more = false, read, unread = 0, recovered }) {
+  #joined({ offset = 0, more = false, read, unread = 0, recovered, moderate = false }) {
     this.#end = offset;
     this.unread = unread;
+    this.moderates = moderate;
     if (recovered !== undefined) return;
+    this.#whole = offset;
     if (unread) this.read = read;
     this.#before = more ? offset + 1 : null;
     this.#first = more ? Infinity : null;
     this.meet();
   }
 
-  #recovered({ offset, unread, missed }) {
+  #recovered({ offset, unread, missed, moderate = false }) {
     if (unread !== undefined) this.unread = unread;
-    const line = this.transcript.line(AGAIN);
-    if (missed) this.#missed = { line, until: offset, count: 0 };
+    this.moderates = moderate;
+    this.#absence.recovered(missed, offset);
     this.#end = Math.max(this.#end, offset ?? 0);
     this.meet();
   }
 
-  async #gap({ reason, offset, unread }) {
+  async #gap({ reason, offset, unread, seen, moderate = false }) {
+    this.moderates = moderate;
     this.meet();
     if (reason === "no_history") {
-      this.transcript.line(UNKNOWN);
+      this.#absence.gap(reason);
       return;
     }
     if (offset !== undefined) this.#end = offset;
     if (unread !== undefined) this.unread = unread;
     this.transcript.clear();
     this.#before = null;
-    this.transcript.line(TOO_MUCH);
     try {
       this.#page(await this.#handle.history({ limit: PAGE }));
     } catch {
       // The connection is lost again, and the next one brings another gap.
     }
+    this.#absence.gap(reason, seen);
     this.#host.changed();
   }
 
   #page(page) {
-    this.transcript.page(page, ({ sender }) => sender === this.#host.user());
+    this.transcript.page(page, (event) => this.#isOwn(event));
     this.#before = page.more ? (page.next ?? null) : null;
   }
 
   #message(event) {
     const { sender, offset } = event;
     this.#stopTyping(sender);
-    const own = sender === this.#host.user();
+    const own = this.#isOwn(event);
     // What the join or the recovery brought is counted by the server.
     const news = !own && !(offset <= this.#end);
     if (news && this.unread === 0 && !this.#host.attended()) this.read = offset - 1;
     const entry = this.transcript.message(event, own);
-    if (this.#first !== null && offset < this.#first) this.#before = this.#first = offset;
+    this.#begins(offset);
     if (!entry || !news) return;
     this.unread += 1;
     this.#host.heard(entry);
@@ -200,20 +209,40 @@ export class Room {
     this.transcript.notice(event);
   }
 
-  #count({ action, sender, offset }) {
-    if (!this.#missed) return;
-    const { line, until } = this.#missed;
-    if (action === "message" && sender !== this.#host.user() && offset <= until) {
-      this.#missed.count += 1;
-      const { count } = this.#missed;
-      const were = count === 1 ? "message was" : "messages were";
-      this.transcript.retell(line, `${AGAIN} ${count} ${were} sent meanwhile:`);
-    }
-    if (offset >= until) this.#missed = null;
+  // What a join brings as it is read has a place; what it brings again may also be a lost change,
+  // and the deletion that follows tells which message it was.
+  #erased(offset) {
+    if (offset > this.#whole) return;
+    this.#begins(offset);
+    this.transcript.gone(offset);
   }
 
-  #typingNow({ sender, username }) {
-    if (sender === this.#host.user()) return;
+  #change(event) {
+    const { action, target } = event;
+    if (action === "delete" && !(target < this.#before)) this.transcript.gone(target);
+    this.transcript.change(event);
+  }
+
+  // Older messages are before the first one that came with the join.
+  #begins(offset) {
+    if (this.#first !== null && offset < this.#first) this.#before = this.#first = offset;
+  }
+
+  async #readBack(offset) {
+    while (!this.transcript.find(offset) && this.hasOlder && this.#before > offset) {
+      const before = this.#before;
+      await this.older(FAR);
+      if (this.#before === before) break;
+    }
+  }
+
+  #isOwn({ sender }) {
+    return sender === this.#host.user();
+  }
+
+  #typingNow(event) {
+    if (this.#isOwn(event)) return;
+    const { sender, username } = event;
     clearTimeout(this.#typing.get(sender)?.timer);
     const timer = setTimeout(() => {
       this.#stopTyping(sender);

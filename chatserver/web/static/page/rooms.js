@@ -1,6 +1,6 @@
 // The lists of rooms: joined ones with what is unread, direct ones, and those one could join.
 
-import { KeyedList, make, makeButton, makeWritten, put, tell } from "./dom.js";
+import { KeyedList, make, makeButton, makeIconButton, makeWritten, put, tell } from "./dom.js";
 
 /** Tells `join {room}` and `leave {room}`. */
 export class Rooms extends HTMLElement {
@@ -38,9 +38,9 @@ export class Rooms extends HTMLElement {
   }
 
   #leaveButton(name) {
-    const button = makeButton("leave", "×", () => tell(this, "leave", { room: name }));
-    button.ariaLabel = button.title = `Leave ${name}`;
-    return button;
+    return makeIconButton("leave", "close", `Leave ${name}`, () => {
+      tell(this, "leave", { room: name });
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 // The panel that finds messages.
 
-import { make, makeButton, makeWritten, put, tell } from "./dom.js";
-import { readTime, stamp } from "./times.js";
+import { put, tell } from "./dom.js";
+import { excerpt } from "./excerpt.js";
 
 /** Tells `search {text, here, before, found, failed}` and `goto {room, offset}`. */
 export class SearchPanel extends HTMLElement {
@@ -42,21 +42,14 @@ export class SearchPanel extends HTMLElement {
   #found({ results, more, next }) {
     this.#next = next;
     this.#more.hidden = !more;
-    for (const message of results) this.#results.append(this.#result(message));
+    for (const message of results) {
+      const { room, offset } = message;
+      const pick = () => tell(this, "goto", { room, offset });
+      this.#results.append(excerpt(message, this.nameOf(room), pick));
+    }
     const count = this.#results.childElementCount;
     const found = count === 1 ? "1 message" : `${count} messages`;
     put(this.#outcome, count === 0 ? "Nothing was found." : more ? `${found} so far` : found);
-  }
-
-  #result({ room, offset, username = "", text = "", timestamp }) {
-    const button = makeButton("result", "", () => tell(this, "goto", { room, offset }));
-    const head = make("span", "head");
-    head.append(makeWritten("b", "", username), " in ", makeWritten("span", "", this.nameOf(room)));
-    head.append(" ", stamp(readTime(timestamp)));
-    button.append(head, makeWritten("span", "said", text));
-    const item = make("li");
-    item.append(button);
-    return item;
   }
 }
 

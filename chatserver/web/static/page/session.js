@@ -32,6 +32,7 @@ export class Session {
   #inside = false;
   #over = false;
   #reading = null;
+  #single = false; // whether the server lets us be in one room only, beside direct ones
   #names; // of the people in direct rooms, by id
 
   constructor(view, { token, device, tab }) {
@@ -87,7 +88,10 @@ export class Session {
   async join(wanted) {
     const name = isDirect(wanted) ? wanted : cleanName(wanted);
     const room = this.rooms.get(name) ?? this.#add(name);
-    if (room.joined || (await this.#join(room))) this.#show(room);
+    if (room.joined || (await this.#join(room))) {
+      this.#show(room);
+      if (this.#single && !room.direct) await this.#leaveOthers(room);
+    }
     await this.list();
   }
 
@@ -187,7 +191,8 @@ export class Session {
     else if (action === "message" && isDirect(room)) this.#greeted(event);
   }
 
-  #online({ username }) {
+  #online({ username, limits }) {
+    this.#single = limits?.max_rooms === 1;
     this.#view.state({ name: "online" });
     if (this.#inside) this.name = username;
     else if (username) this.#view.suggest(username);
@@ -212,11 +217,19 @@ export class Session {
 
   async #gather() {
     const own = await this.chat.rooms().catch(() => []); // Servers may offer none.
-    for (const { last } of own) if (last) this.#meet(last);
+    for (const { room, last } of own) if (last) this.#meet({ ...last, room });
     const names = [...(this.#tab.get("rooms") ?? []), ...own.map(({ room }) => room)];
-    const fresh = [...new Set(names)].filter((name) => !this.rooms.has(name));
+    const fresh = [...new Set(names)].filter((name) => {
+      return !this.rooms.has(name) && (isDirect(name) || !this.#single);
+    });
     await Promise.all(fresh.map((name) => this.#join(this.#add(name), { quietly: true })));
     this.#remember();
+  }
+
+  // The server has left them by itself; it would be joined again with the next connection.
+  async #leaveOthers(room) {
+    const others = [...this.rooms.values()].filter((other) => other !== room && !other.direct);
+    await Promise.all(others.map(({ name }) => this.leave(name)));
   }
 
   #add(name) {
@@ -303,9 +316,9 @@ export class Session {
     this.#device.set("names", this.#names);
   }
 
-  #adopt({ kind, room: name, outcome, ...message }) {
+  #adopt({ kind, room: name, outcome, ...fields }) {
     const room = this.rooms.get(name) ?? this.#add(name);
-    if (kind === "message") this.speech.adopt(room, message, outcome);
+    this.speech.adopt(room, kind, fields, outcome);
     this.changed();
     if (this.#inside && !room.joined) this.#join(room, { quietly: true });
   }

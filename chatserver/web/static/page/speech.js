@@ -1,4 +1,14 @@
-// What the person says: shown at once, and then with what became of it.
+// What the person says and changes: shown at once, and then with what became of it.
+
+import { seenBy } from "./changes.js";
+
+const CHANGES = {
+  edit: (chat, room, offset, { text }, options) => chat.edit(room, offset, text, options),
+  delete: (chat, room, offset, _, options) => chat.remove(room, offset, options),
+  reaction: (chat, room, offset, { emoji, remove }, options) =>
+    chat.react(room, offset, emoji, { remove, ...options }),
+  pin: (chat, room, offset, { remove }, options) => chat.pin(room, offset, { remove, ...options }),
+};
 
 /**
  * Says, changes and takes back messages in rooms.
@@ -15,7 +25,7 @@ export class Speech {
   /** Send what the composer has; in the context of a message it answers or edits that one. */
   send(room, text, context) {
     if (context?.kind === "edit") {
-      this.#change(this.#host.chat.edit(room.name, context.entry.offset, text));
+      this.#begin(room, context.entry, { action: "edit", text });
     } else {
       this.#say(room, { cid: randomId(), text, reply_to: context?.entry.offset });
     }
@@ -27,19 +37,35 @@ export class Speech {
   }
 
   remove(room, entry) {
-    this.#change(this.#host.chat.remove(room.name, entry.offset));
+    this.#begin(room, entry, { action: "delete" });
   }
 
   /** React to a message, or take the same reaction back. */
   react(room, entry, emoji) {
-    const { chat, user } = this.#host;
-    const remove = entry.reactions.get(emoji)?.senders.has(user) ?? false;
-    this.#change(chat.react(room.name, entry.offset, emoji, { remove }));
+    const { user } = this.#host;
+    const remove = seenBy(user, entry).reactions.get(emoji)?.senders.has(user) ?? false;
+    this.#begin(room, entry, { action: "reaction", emoji, remove });
   }
 
-  /** Show a message that is sent here in place of a tab that is gone. */
-  adopt(room, message, outcome) {
-    this.#settle(room, this.#show(room, message), outcome);
+  /** Pin a message, or take it off. */
+  pin(room, entry) {
+    const remove = seenBy(this.#host.user, entry).pinned;
+    this.#begin(room, entry, { action: "pin", remove });
+  }
+
+  /** Send a change again that was refused. */
+  change(room, entry, own) {
+    const { chat } = this.#host;
+    const { cid, event } = own;
+    const send = CHANGES[event.action];
+    room.transcript.begin(entry, own);
+    this.#follow(room, entry, own, send(chat, room.name, entry.offset, event, { cid }));
+  }
+
+  /** Show what is sent here in place of a tab that is gone; what is changed may not be here yet. */
+  adopt(room, kind, fields, outcome) {
+    if (kind === "message") this.#settle(room, this.#show(room, fields), outcome);
+    else outcome.catch(({ message }) => this.#host.complain(message));
   }
 
   #say(room, message) {
@@ -51,7 +77,7 @@ export class Speech {
   #show({ transcript }, message) {
     const { user, name } = this.#host;
     const entry = transcript.pending(message.cid) ?? transcript.say(message, user, name);
-    transcript.mark(entry, "sending");
+    transcript.mark(entry, entry, "sending");
     return entry;
   }
 
@@ -61,17 +87,24 @@ export class Speech {
       const { user: sender, name: username } = this.#host; // now known, if it was not before
       transcript.stored(entry, { ...sent, sender, username });
     } catch (error) {
-      transcript.mark(entry, "failed", error.message);
+      transcript.mark(entry, entry, "failed", error.message);
     }
     this.#host.changed();
   }
 
-  async #change(outcome) {
+  #begin(room, entry, event) {
+    this.change(room, entry, { cid: randomId(), event });
+  }
+
+  // A stored change stays until its event comes, which may be later.
+  async #follow({ transcript }, entry, own, outcome) {
     try {
       await outcome;
+      transcript.mark(entry, own, "stored");
     } catch (error) {
-      this.#host.complain(error.message);
+      transcript.mark(entry, own, "failed", error.message);
     }
+    this.#host.changed();
   }
 }
 

@@ -25,6 +25,11 @@ export class Transcript {
     return this.#byCid.get(cid) ?? null;
   }
 
+  /** The pinned messages, the newest first. */
+  get pinned() {
+    return this.entries.filter(({ pinned }) => pinned).reverse();
+  }
+
   /** The newest own message that can be edited. */
   get lastOwn() {
     return this.entries.findLast(({ own, offset, deleted }) => own && offset && !deleted) ?? null;
@@ -46,18 +51,37 @@ export class Transcript {
 
   /** Take an event about a message; what is not here is brought as it is by then. */
   change(event) {
-    const entry = this.#byOffset.get(event.target ?? event.offset);
+    const entry = this.#byOffset.get(event.target);
     if (entry && change(entry, event)) this.listener?.updated(entry);
+  }
+
+  /** Show a change of our own to a message, and what becomes of it. */
+  begin(entry, own) {
+    if (!entry.changes.includes(own)) entry.changes.push(own);
+    this.mark(entry, own, "sending");
+  }
+
+  /** Take a change of our own back that was refused. */
+  undo(entry, own) {
+    entry.changes = entry.changes.filter((other) => other !== own);
+    this.listener?.updated(entry);
   }
 
   /** Put a page of the history in its place; it has all changes up to its `offset`. */
   page({ messages, offset }, isOwn) {
     for (const event of messages) {
+      if (event.deleted) this.gone(event.offset);
       if (event.action !== "message" || this.#byOffset.has(event.offset)) continue;
       const entry = messageEntry(event, isOwn(event));
       entry.known = offset;
       this.#insert(entry, event.offset);
     }
+  }
+
+  /** Show that a message stood at an offset which was deleted before it came here. */
+  gone(offset) {
+    if (this.#byOffset.has(offset)) return;
+    this.#insert(messageEntry({ offset, deleted: true }, false), offset);
   }
 
   /** Show a message of our own that is being sent. */
@@ -83,9 +107,9 @@ export class Transcript {
     else this.#insert(entry, offset ?? this.#next);
   }
 
-  /** Show another state of a message of our own. */
-  mark(entry, state, reason = "") {
-    Object.assign(entry, { state, reason });
+  /** Show another state of a message of our own, or of a change of our own to a message. */
+  mark(entry, marked, state, reason = "") {
+    Object.assign(marked, { state, reason });
     this.listener?.updated(entry);
   }
 
@@ -107,9 +131,9 @@ export class Transcript {
     }
   }
 
-  /** Add a line that nobody said. */
-  line(text) {
-    const entry = { kind: "line", text, timestamp: new Date().toISOString() };
+  /** Add a line that nobody said; it may lead to what came behind an offset. */
+  line(text, since = null) {
+    const entry = { kind: "line", text, since, timestamp: new Date().toISOString() };
     this.#insert(entry, this.#between);
     return entry;
   }

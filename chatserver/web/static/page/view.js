@@ -142,6 +142,8 @@ export class View {
     if (!current) return;
     const { present } = current.people;
     put(find("#members-count"), present === 1 ? "1 member" : `${present} members`);
+    const pins = current.transcript.pinned.length;
+    put(find("#pins-count"), pins ? ` ${pins}` : "");
     put(find("#typing"), typing(current.typing));
     put(find("#room-name"), this.#session.title(current.name));
     find("#news").hidden = (this.log?.atEnd ?? true) || !current.unread;
