@@ -175,9 +175,12 @@ class Committer:
         self.failure = failure
         with self._lock:
             queue, self._queue = self._queue, []
+            moves, self._moves = self._moves, []
         self._settled.extend((item, broken()) for item in queue)
         while self._settled:
             self._settle_one()
+        for _, moved in moves:
+            _settle_moves(moved, broken())
 
     # In the thread
 
@@ -199,6 +202,7 @@ class Committer:
         except Exception as error:
             log.critical("STORING HAS FAILED and is off until a restart", exc_info=True)
             self._loop.call_soon_threadsafe(self._give_up, f"a fault in the store: {error!r}")
+            self._connection.close()
         finally:
             self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
