@@ -38,6 +38,9 @@ class Retention:
         connection: The writer's connection.
         rules: Tells how each room is kept.
         index: Has the words of what is removed.
+
+    Attributes:
+        floors: The first offsets kept, of rooms in which that has changed since it was emptied.
     """
 
     def __init__(self, connection: sqlite3.Connection, rules: Rules, index: Index) -> None:
@@ -45,6 +48,7 @@ class Retention:
         self._rules = rules
         self._index = index
         self._swept = 0
+        self.floors: dict[str, int] = {}
 
     def trim(self, room: Room) -> None:
         """Remove what is beyond the room's length, once there is enough of it to be worth it."""
@@ -102,7 +106,7 @@ class Retention:
             "UPDATE room SET floor = ?, top = ? WHERE id = ?", (floor, room.top, room.number)
         )
         removed = floor - room.floor
-        room.floor = floor
+        room.floor = self.floors[room.name] = floor
         return removed
 
 

@@ -11,7 +11,7 @@ from chatserver.fold import Messages
 from chatserver.positions import Position
 from chatserver.publications import Found, Page, Publication, RoomState, Rules, Unread
 from chatserver.stats import StoreStats
-from chatserver.store import UNBOUNDED, Moves, Settle, Store
+from chatserver.store import UNBOUNDED, Moves, Settle, Store, Trimmed
 from chatserver.store.committer import Committer
 from chatserver.store.lock import Lock
 from chatserver.store.reader import Reader
@@ -62,7 +62,7 @@ class SqliteStore(Store):
         stats.size = sum(file.stat().st_size for file in files if file.exists())
         return stats
 
-    async def startup(self, rules: Rules) -> None:
+    async def startup(self, rules: Rules, trimmed: Trimmed | None = None) -> None:
         """Lock the file, open it and start the threads; see `Store.startup`."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ class SqliteStore(Store):
             lock.close()
             raise
         self._lock = lock
-        self._committer = Committer(connection, writer, self._most, self._most_bytes)
+        self._committer = Committer(connection, writer, self._most, self._most_bytes, trimmed)
         self._can_search = writer.can_search
         self._searcher = Searcher(self._path, self._patience, self._committer.reached)
 

@@ -138,6 +138,11 @@ class Writer:
         self._ledger.shrink()
         return outcomes
 
+    def take_floors(self) -> dict[str, int]:
+        """Return the first offsets kept, of rooms in which that has changed since the last call."""
+        floors, self._retention.floors = self._retention.floors, {}
+        return floors
+
     def index(self) -> None:
         """Index some of what has been written; it can be lost, for it is done again then.
 
@@ -208,6 +213,7 @@ class Writer:
     def _undo(self) -> None:
         self._ledger.forget()
         self._quota.forget()
+        self._retention.floors = {}
         self._inserted = self.newest
         if self._connection.in_transaction:
             try:
