@@ -74,6 +74,7 @@ class SqliteStore(Store):
         try:
             connection = await asyncio.to_thread(open_file, self._path, self._patience)
             writer = Writer(connection, rules, self._bounds)
+            await asyncio.to_thread(writer.remove_rooms)
             self._reader = Reader(self._path, self._patience)
         except sqlite3.Error as error:
             lock.close()

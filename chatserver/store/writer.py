@@ -184,6 +184,18 @@ class Writer:
         self._ledger.forget()
         return self._clean(now) or more
 
+    def remove_rooms(self) -> None:
+        """Remove the rooms that keep nothing, while nobody is in any; see `Retention`.
+
+        Raises:
+            sqlite3.Error: All are still there.
+        """
+        rooms = self._retention.empty_rooms()
+        if rooms:
+            with self._transaction(relaxed=False):
+                self._retention.remove(rooms)
+            log.info("%d rooms of which nothing was left are removed", len(rooms))
+
     def _clean(self, now: float) -> bool:
         if self.behind and self._scrub:
             # What was erased may still have to leave the index.
