@@ -210,6 +210,16 @@ class EmbeddedBroker(Broker):
         read = self._folding.share(room, wanted, lambda: self._fold(store, room, wanted))
         return Pending(read).then(lambda messages: messages)
 
+    def thread(
+        self, room: str, root: int, *, after: int, limit: int, max_bytes: int
+    ) -> Pending[Messages | None]:
+        """Read a message and what answers it, from the store: an index of its own finds these."""
+        store = self._store(room)
+        if store is None:
+            return Pending.done(None)
+        read = self._loop.create_task(store.thread(room, root, after, limit, max_bytes))
+        return Pending(read).then(lambda messages: messages)
+
     def search(
         self,
         rooms: Collection[str],

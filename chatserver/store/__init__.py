@@ -162,6 +162,12 @@ class Store(ABC):
         """Read messages as people read them, from one moment; see `History.messages`."""
 
     @abstractmethod
+    async def thread(
+        self, room: str, root: int, after: int, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read a message and what answers it, from one moment; see `History.thread`."""
+
+    @abstractmethod
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room.
 

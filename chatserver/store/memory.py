@@ -158,6 +158,14 @@ class MemoryStore(Store):
             return fold.before(state, publications, before, limit, max_bytes)
         return fold.after(state, publications, after, limit, max_bytes)
 
+    async def thread(
+        self, room: str, root: int, after: int, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read a message and what answers it; see `Store.thread`."""
+        kept = self._rooms.get(room)
+        state, publications = (kept.state, kept.publications) if kept else (RoomState(), [])
+        return fold.thread(state, publications, root, after, limit, max_bytes)
+
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""
         kept = self._rooms.get(room)

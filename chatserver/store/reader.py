@@ -25,7 +25,7 @@ from chatserver.store.cursors import cursors_of
 from chatserver.store.direct import direct_rooms_of
 from chatserver.store.failures import code_of, describe, judge
 from chatserver.store.ledger import FIND_ROOM
-from chatserver.store.messages import read_after, read_before
+from chatserver.store.messages import read_after, read_before, read_thread
 from chatserver.store.schema import connect
 from chatserver.store.threads import leave_signals
 
@@ -120,6 +120,17 @@ class Reader:
             if after is None:
                 return read_before(self._connection, number, state, before, limit, max_bytes)
             return read_after(self._connection, number, state, after, limit, max_bytes)
+
+        return await self._run(read)
+
+    async def thread(
+        self, room: str, root: int, after: int, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read a message and what answers it; see `Store.thread`."""
+
+        def read() -> Messages:
+            state, number = self._find(room)
+            return read_thread(self._connection, number, state, root, after, limit, max_bytes)
 
         return await self._run(read)
 

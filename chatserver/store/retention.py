@@ -29,6 +29,7 @@ _STUB: Final = """UPDATE publication SET kind = NULL, target = NULL, body = NULL
 _EMPTY_ROOMS: Final = """SELECT id FROM room WHERE floor > top AND index_floor = floor
     AND NOT EXISTS (SELECT 1 FROM publication p WHERE p.room = room.id)"""
 _DROP_ROOM: Final = "DELETE FROM room WHERE id = ?"
+_DROP_REPLIES: Final = "DELETE FROM reply WHERE room = ? AND offset >= ? AND offset < ?"
 _DROP_STUBS: Final = """DELETE FROM publication WHERE id IN (
     SELECT id FROM publication WHERE kind IS NULL AND timestamp < ?
     AND id < (SELECT max(id) FROM publication) LIMIT ?
@@ -117,6 +118,7 @@ class Retention:
         bounds = (room.number, room.floor, floor)
         self._connection.execute(_DROP, bounds)
         self._connection.execute(_STUB, bounds)
+        self._connection.execute(_DROP_REPLIES, bounds)
         self._connection.execute(
             "UPDATE room SET floor = ?, top = ? WHERE id = ?", (floor, room.top, room.number)
         )

@@ -112,6 +112,12 @@ class SqliteStore(Store):
         """Read messages as people read them; see `Store.messages`."""
         return await self._reader.messages(room, after, before, limit, max_bytes)
 
+    async def thread(
+        self, room: str, root: int, after: int, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read a message and what answers it; see `Store.thread`."""
+        return await self._reader.thread(room, root, after, limit, max_bytes)
+
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""
         return await self._reader.state(room)

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
+from chatserver.fold import REPLIES, answered
 from chatserver.guard import missing
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
@@ -54,6 +55,7 @@ _INSERT: Final = {
     + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size)
     for size in SIZES
 }
+INSERT_REPLY: Final = "INSERT INTO reply (room, root, offset) VALUES (?, ?, ?)"
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM publication"
 _FIND: Final = {
     size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - constants
@@ -264,6 +266,7 @@ class Writer:
         written = _tops(rooms)
         outcomes: list[Outcome] = []
         rows: list[Row] = []
+        replies: list[tuple[int, int, int]] = []
         self._stored = 0
         for each in batch:
             room = rooms.get(each.room)
@@ -294,6 +297,8 @@ class Writer:
             if each.cid is not None:
                 receipts[key] = (room.top + 1, each.timestamp, each.digest)
             offset = room.top = room.top + 1
+            if REPLIES in each.body and (root := answered(each.body)) is not None:
+                replies.append((room.number, root, offset))
             rows.append(
                 (
                     room.number,
@@ -309,6 +314,8 @@ class Writer:
             )
             outcomes.append(Stored(Position(room.epoch, offset), each.timestamp))
         self._insert(rows)
+        if replies:
+            self._connection.executemany(INSERT_REPLY, replies)
         for each, outcome in zip(batch, outcomes, strict=True):
             if each.erases and isinstance(outcome, Stored) and not outcome.duplicate:
                 self._erase(rooms[each.room], each.target, outcome.position.offset)

@@ -18,7 +18,7 @@ from chatserver.store.reader import Reader
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import SIZES, WARY, Writer, cut
-from tests.core.histories import delete, edit, message, reaction
+from tests.core.histories import answer, delete, edit, message, reaction
 from tests.core.stores import FAR, STAMP, add, bodies, opened, publication
 
 NOW = 1_800_000_000.0
@@ -255,6 +255,21 @@ async def test_rooms_that_are_kept_are_left_alone(path: Path) -> None:
         assert (await store.state("kept")).oldest == 1
         for room in ("room0", "room199", "room200", "room249"):
             assert (await store.state(room)).oldest == 3
+
+
+async def test_of_a_thread_is_left_what_the_room_keeps(path: Path) -> None:
+    def rules(room: str) -> Keeping:
+        return Keeping(length=2)
+
+    async with opened(path) as store:
+        await add(store, message("root"), *[answer(1) for _ in range(3)])
+    await swept(path, rules)
+    async with opened(path, rules) as store:
+        page = await store.thread("lobby", 1, 0, 9, FAR)
+        assert [offset for offset, _ in page.events] == [3, 4]
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*) FROM reply").fetchone() == (2,)
+    connection.close()
 
 
 async def test_a_room_of_which_nothing_is_left_is_removed_at_the_next_start(path: Path) -> None:
