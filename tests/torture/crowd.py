@@ -17,7 +17,7 @@ from tests.torture.clients import (
     Witness,
 )
 from tests.torture.plan import LENGTHS, Plan
-from tests.torture.writers import Retrier, Writer
+from tests.torture.writers import Moderator, Retrier, Writer
 
 GONE_WITHIN: Final = 60.0
 """Seconds after which clients that do not come back from a life fail the run."""
@@ -43,6 +43,10 @@ class Crowd:
         self.writers = [
             Writer(name, name, rooms, plan.chance(name), clock)
             for name in _names("writer", scenario.writers)
+        ]
+        self.writers += [
+            Moderator(name, name, rooms, plan.chance(name), clock)
+            for name in _names("moderator", scenario.moderators)
         ]
         self._others: list[Client] = [
             kind(name, name, rooms, plan.chance(name), clock)
