@@ -62,8 +62,8 @@ class Scenario:
         lives: How often the server is started, the quiet end not counted.
         ends: What can end a life; they take turns, in an order that the seed decides.
         rooms: How many rooms there are that keep all.
-        writers, moderators, readers, slow, churners, latecomers, retriers: How many clients of each
-            kind.
+        writers, moderators, readers, slow, churners, latecomers, retriers, residents: How many
+            clients of each kind.
     """
 
     lives: int
@@ -76,6 +76,7 @@ class Scenario:
     churners: int = 2
     latecomers: int = 1
     retriers: int = 1
+    residents: int = 1
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {

@@ -70,6 +70,7 @@ async def run(plan: Plan, nursery: Nursery, folder: Path, artifacts: Path | None
         outcome.judge(folder / DATA)
         failed = bool(outcome.violations)
     finally:
+        await crowd.close()
         if failed and artifacts is not None:
             outcome.save(folder / DATA, artifacts)
     return outcome
