@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType
+from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType
 from msgspec.json import Decoder
 
-from chatserver.envelope import encode_event
+from chatserver.envelope import DECODE_ERRORS, encode_event
 from chatserver.publications import Publication, RoomState, placed
 
 MOST_EMOJIS: Final = 50
@@ -21,6 +21,9 @@ MOST_EMOJIS: Final = 50
 
 MOST_SENDERS: Final = 20
 """Users that are told of each reaction; all are counted."""
+
+REPLIES: Final = b'"reply_to":'
+"""What is in an encoded event that answers a message; within a text the quotes are escaped."""
 
 Entry = tuple[int, Publication]
 """A publication and its offset."""
@@ -61,8 +64,13 @@ class _Change(Struct):
     remove: bool = False
 
 
+class _Answer(Struct):
+    reply_to: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+
+
 _event = Decoder(dict[str, Raw])
 _change = Decoder(_Change)
+_answer = Decoder(_Answer)
 
 
 def fold(offset: int, message: Publication, changes: Iterable[Publication]) -> bytes:
@@ -139,6 +147,36 @@ def before(
             entries.append((offset, each))
     entries.reverse()
     return page(state, entries, changes, limit, max_bytes, end=start, edge=state.oldest)
+
+
+def thread(
+    state: RoomState,
+    kept: Sequence[Publication],
+    root: int,
+    after: int,
+    limit: int,
+    max_bytes: int,
+) -> Messages:
+    """Fold a message and what answers it, forwards from behind an offset; see `after`."""
+    first = state.top - len(kept) + 1
+    entries: list[Entry] = []
+    changes: defaultdict[int, list[Publication]] = defaultdict(list)
+    for offset, each in enumerate(kept, first):
+        if each.target is not None:
+            changes[each.target].append(each)
+        elif offset > after and (offset == root or answered(each.body) == root):
+            entries.append((offset, each))
+    return page(state, entries, changes, limit, max_bytes, end=state.top, edge=state.top)
+
+
+def answered(body: bytes) -> int | None:
+    """Return the offset of the message that an encoded event answers, if it answers one."""
+    if REPLIES not in body:
+        return None
+    try:
+        return _answer.decode(body).reply_to
+    except DECODE_ERRORS:
+        return None
 
 
 def page(

@@ -73,6 +73,25 @@ class History(ABC):
         """
 
     @abstractmethod
+    def thread(
+        self, room: str, root: int, *, after: int, limit: int, max_bytes: int
+    ) -> Pending[Messages | None]:
+        """Read a message and those that answer it; None where the room keeps no history.
+
+        Folded as by `messages`; of what was deleted there is only the message itself. Costs nothing
+        for what lies between.
+
+        Args:
+            room: The room's name.
+            root: The offset of the message.
+            after: Read forwards from behind this offset; 0 begins with the message.
+            limit: Events to read at most.
+            max_bytes: Bytes of events at which it ends; it holds one at least.
+
+        The outcome raises `ActionError` (``unavailable``).
+        """
+
+    @abstractmethod
     def search(
         self,
         rooms: Collection[str],

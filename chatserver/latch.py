@@ -2,6 +2,8 @@
 
 A client need not wait for one acknowledgement before it sends the next message. If one is refused
 that may be sent again, those behind it must not overtake it: they get the same refusal until then.
+A fault (``internal_error``) holds nothing: no client sends such a message again by itself, and
+those behind it would wait for ever.
 """
 
 from typing import Annotated, Final

@@ -23,7 +23,9 @@ class ChangesConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         edit_window: Seconds in which authors may edit or delete a message; None is for ever.
-        max_changes: Edits, reactions and pins that one message takes; it can always be deleted.
+        max_changes: Changes of one message up to which it can be reacted to; its author can edit it
+            up to twice as many, moderators pin it up to three times, so that nobody's reactions
+            take that from them. It can always be deleted.
     """
 
     edit_window: Annotated[float, Meta(gt=0)] | None = 86400
@@ -82,7 +84,7 @@ class ChangesPlugin(Plugin[ChangesConfig]):
             author=ctx.session.user.id,
             within=self.config.edit_window,
             kind="message",
-            most=self.config.max_changes,
+            most=2 * self.config.max_changes,
         )
         return self._publish(ctx, room, "edit", msg, {"text": msg.text}, guard)
 
@@ -107,7 +109,7 @@ class ChangesPlugin(Plugin[ChangesConfig]):
     async def pin(self, ctx: Context, msg: Pin) -> Outcome:
         """Publish that a message is to be kept in view."""
         room = ctx.require_room(msg.room, Right.MODERATE)
-        guard = Guard(most=self.config.max_changes)
+        guard = Guard(most=3 * self.config.max_changes)
         return self._publish(ctx, room, "pin", msg, {"remove": msg.remove}, guard)
 
     def _publish(

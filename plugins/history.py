@@ -18,6 +18,7 @@ from chatserver import (
     action,
 )
 
+from .chat import Target
 from .recovery import MOST, Offset, fit
 
 
@@ -27,6 +28,7 @@ class History(Struct, frozen=True):
     room: str | None = None
     since: Offset | None = None
     before: Offset | None = None
+    thread: Target | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST)] = 50
 
 
@@ -35,20 +37,26 @@ class HistoryPlugin(Plugin[NoConfig]):
 
     @action("history")
     async def history(self, ctx: Context, msg: History) -> Outcome:
-        """Read behind an offset, or before one; a page ends below the largest frame.
+        """Read behind an offset or before one, or a thread; a page ends below the largest frame.
 
         Changes are folded into the messages they are about, unless the asker has these already.
         """
         room = ctx.require_room(msg.room, Right.READ)
-        if msg.since is not None and msg.before is not None:
+        if msg.before is not None and (msg.since, msg.thread) != (None, None):
             raise ActionError(
-                ErrorCode.BAD_PAYLOAD, "Give either since or before, not both", field="$.before"
+                ErrorCode.BAD_PAYLOAD, "Give before without since and thread", field="$.before"
             )
         most = ctx.hub.config.limits.max_frame_out
         limit, max_bytes = fit(msg.limit, most, most)
-        read = ctx.hub.history.messages(
-            room, after=msg.since, before=msg.before, limit=limit, max_bytes=max_bytes
-        )
+        history = ctx.hub.history
+        if msg.thread is not None:
+            read = history.thread(
+                room, msg.thread, after=msg.since or 0, limit=limit, max_bytes=max_bytes
+            )
+        else:
+            read = history.messages(
+                room, after=msg.since, before=msg.before, limit=limit, max_bytes=max_bytes
+            )
         return read.then(lambda page: _reply(room, page))
 
 

@@ -7,6 +7,7 @@ command -v chromium-headless-shell >/dev/null 2>&1 || command -v chromium >/dev/
     missing="chromium-headless-shell fonts-dejavu-core"
 command -v nginx >/dev/null 2>&1 || missing="$missing nginx-light"
 command -v node >/dev/null 2>&1 || missing="$missing nodejs npm"
+command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "some tests need what is missing here; install: $missing" >&2

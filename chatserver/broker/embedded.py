@@ -56,7 +56,7 @@ class EmbeddedBroker(Broker):
         store: Keeps the rooms of durability `full` and `relaxed`.
         rules: Tells how each room is kept; called for each publication, so it should be quick.
         tails: Bounds the newest publications kept in memory.
-        bounds: How many rooms of durability `memory` there may be.
+        bounds: What there may be of rooms of durability `memory`.
     """
 
     def __init__(
@@ -96,8 +96,8 @@ class EmbeddedBroker(Broker):
         """Open the store; see `Store.startup` for what can be wrong with it."""
         self._loop = asyncio.get_running_loop()
         await super().startup(deliver)
-        await self._memory.startup(self._rules)
-        await self.store.startup(self._rules)
+        await self._memory.startup(self._rules, self._trim)
+        await self.store.startup(self._rules, self._trim)
 
     @property
     def failure(self) -> str | None:
@@ -210,6 +210,16 @@ class EmbeddedBroker(Broker):
         read = self._folding.share(room, wanted, lambda: self._fold(store, room, wanted))
         return Pending(read).then(lambda messages: messages)
 
+    def thread(
+        self, room: str, root: int, *, after: int, limit: int, max_bytes: int
+    ) -> Pending[Messages | None]:
+        """Read a message and what answers it, from the store: an index of its own finds these."""
+        store = self._store(room)
+        if store is None:
+            return Pending.done(None)
+        read = self._loop.create_task(store.thread(room, root, after, limit, max_bytes))
+        return Pending(read).then(lambda messages: messages)
+
     def search(
         self,
         rooms: Collection[str],
@@ -301,6 +311,11 @@ class EmbeddedBroker(Broker):
                 )
             else:
                 pending.fail(outcome)
+
+    def _trim(self, room: str, oldest: int) -> None:
+        for shared in (self._reads, self._folding, self._pages, self._folded):
+            shared.forget(room)
+        self._tails.trim(room, oldest)
 
     def _pass(self, publication: Publication) -> None:
         line = self._lines.get(publication.room)

@@ -76,6 +76,12 @@ class MemoryBroker(Broker):
         """Say that the room keeps no history."""
         return Pending.done(None)
 
+    def thread(
+        self, room: str, root: int, *, after: int, limit: int, max_bytes: int
+    ) -> Pending[Messages | None]:
+        """Say that the room keeps no history."""
+        return Pending.done(None)
+
     def search(
         self,
         rooms: Collection[str],

@@ -30,7 +30,8 @@ class Tail:
         erased: The offset up to which a page must have been read, so that it has nothing that was
             erased meanwhile.
         first: The offset of the first publication held.
-        oldest: The first offset that the store keeps; None until somebody has asked the store.
+        oldest: The first offset that the store keeps; None until somebody has asked the store. The
+            store tells when it changes; what is read may be ahead of `top`, and that with it.
         publications: One for each offset from `first` to the top.
         size: Bytes they take.
     """
@@ -64,7 +65,10 @@ class Tail:
         """Take from a page what lies before the first one, if it reaches that far."""
         if page.state.epoch != self.epoch or page.state.top < self.erased:
             return
-        self.oldest = page.state.oldest
+        if self.oldest is None:
+            self.oldest = page.state.oldest
+        if page.state.oldest < self.oldest:
+            return
         if page.first < self.first <= page.last + 1:
             older = page.publications[: self.first - page.first]
             self.publications[:0] = older
@@ -78,6 +82,14 @@ class Tail:
             if offset < eraser and target in (offset, each.target):
                 self.publications[offset - self.first] = structs.replace(each, body=b"")
                 self.size -= len(each.body)
+
+    def trim(self, oldest: int) -> None:
+        """Forget what the store no longer keeps: all before an offset."""
+        drop = max(0, oldest - self.first)
+        self.size -= _size(self.publications[:drop])
+        del self.publications[:drop]
+        self.first += drop
+        self.oldest = oldest
 
     def unread(self, user: str, after: int) -> Unread | None:
         """Count what a user has not read; None where the store has to be asked."""
@@ -201,6 +213,14 @@ class Tails:
         before = tail.size
         tail.prepend(page)
         self._fit(tail, before)
+
+    def trim(self, room: str, oldest: int) -> None:
+        """Forget of a room what the store no longer keeps: all before an offset."""
+        tail = self._tails.get(room)
+        if tail is not None and tail.top >= oldest - 1:
+            before = tail.size
+            tail.trim(oldest)
+            self._size += tail.size - before
 
     def _begin(self, room: str, tail: Tail) -> Tail:
         self._tails[room] = tail

@@ -127,20 +127,27 @@ class ChatClient:
         await self._conversation.leave(_room_name(room))
 
     async def history(
-        self, room: str, *, since: int | None = None, before: int | None = None, limit: int = 50
+        self,
+        room: str,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        thread: int | None = None,
+        limit: int = 50,
     ) -> Page:
         """Read a page of a joined room's history, the newest messages by default.
 
         Args:
             room: Which.
             since: An offset; the messages behind it, or the oldest that are kept.
-            before: An offset; the messages next before it. Not with `since`.
+            before: An offset; the messages next before it. Not with the others.
+            thread: The offset of a message; only that and those that answer it, the oldest first.
             limit: Messages at most, 1 to 1000.
 
         Raises:
             As `request`.
         """
-        given = {"since": since, "before": before}
+        given = {"since": since, "before": before, "thread": thread}
         fields = {name: value for name, value in given.items() if value is not None}
         reply = await self.request("history", room=room, limit=limit, **fields)
         return reply.to(HistoryReply).page()

@@ -18,7 +18,13 @@ class Owner(Protocol):
         """Say something."""
 
     async def history(
-        self, room: str, *, since: int | None = None, before: int | None = None, limit: int = 50
+        self,
+        room: str,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        thread: int | None = None,
+        limit: int = 50,
     ) -> Page:
         """Read back."""
 
@@ -65,10 +71,17 @@ class Room:
         return await self._owner.publish(self.name, text, cid=cid, reply_to=reply_to)
 
     async def history(
-        self, *, since: int | None = None, before: int | None = None, limit: int = 50
+        self,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        thread: int | None = None,
+        limit: int = 50,
     ) -> Page:
         """Read back; see `ChatClient.history`."""
-        return await self._owner.history(self.name, since=since, before=before, limit=limit)
+        return await self._owner.history(
+            self.name, since=since, before=before, thread=thread, limit=limit
+        )
 
     async def leave(self) -> None:
         """Leave the room, which ends the iteration; what is queued can still be read."""

@@ -143,11 +143,13 @@ class StoreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         max_rooms: Rooms with a history.
         max_rooms_per_user: Those of them that one user's messages have made.
         max_store_bytes: Bytes of the store's file that are in use.
+        max_memory_bytes: Bytes that rooms of durability `memory` take; at least a mebibyte.
     """
 
     max_rooms: Count | None = 100_000
     max_rooms_per_user: Count | None = 1000
     max_store_bytes: Annotated[int, Meta(ge=2**20)] | None = 16 * 2**30
+    max_memory_bytes: Annotated[int, Meta(ge=2**20)] | None = 256 * 2**20
 
 
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,7 +22,9 @@ from chatserver.stats import StoreStats
 CONFLICT: Final = ActionError(
     ErrorCode.CONFLICT, "This cid was used for another message; take a new one", field="$.cid"
 )
-UNBOUNDED: Final = StoreConfig(max_rooms=None, max_rooms_per_user=None, max_store_bytes=None)
+UNBOUNDED: Final = StoreConfig(
+    max_rooms=None, max_rooms_per_user=None, max_store_bytes=None, max_memory_bytes=None
+)
 
 FULL: Final = ActionError(
     ErrorCode.UNAVAILABLE,
@@ -86,6 +88,12 @@ A plain function: the broker turns many outcomes a tick into replies and deliver
 each would cost more than the storing itself.
 """
 
+Trimmed = Callable[[str, int], None]
+"""Take the news that a room keeps nothing before an offset any longer.
+
+Called in the event loop, once all that was stored before is settled.
+"""
+
 
 class Store(ABC):
     """Keep the publications of rooms."""
@@ -101,8 +109,12 @@ class Store(ABC):
         """What has been stored so far; costs a look at the medium."""
 
     @abstractmethod
-    async def startup(self, rules: Rules) -> None:
-        """Open; `rules` tells how each room is kept.
+    async def startup(self, rules: Rules, trimmed: Trimmed | None = None) -> None:
+        """Open.
+
+        Args:
+            rules: Tells how each room is kept.
+            trimmed: Is told when publications are no longer kept.
 
         Raises:
             StoreError: It cannot be opened, or is not ours; the message says what to do.
@@ -148,6 +160,12 @@ class Store(ABC):
         self, room: str, after: int | None, before: int | None, limit: int, max_bytes: int
     ) -> Messages:
         """Read messages as people read them, from one moment; see `History.messages`."""
+
+    @abstractmethod
+    async def thread(
+        self, room: str, root: int, after: int, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read a message and what answers it, from one moment; see `History.thread`."""
 
     @abstractmethod
     async def state(self, room: str) -> RoomState:

@@ -13,7 +13,7 @@ from typing import Final
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.publications import Publication
 from chatserver.stats import StoreStats
-from chatserver.store import Moves, Settle, unavailable
+from chatserver.store import Moves, Settle, Trimmed, unavailable
 from chatserver.store.failures import Verdict, broken, judge
 from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
@@ -48,10 +48,16 @@ class Committer:
         writer: Writes batches on this connection.
         most: Publications that may be queued.
         most_bytes: Bytes of bodies that may be queued.
+        trimmed: Is told when publications are no longer kept.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, writer: Writer, most: int, most_bytes: int
+        self,
+        connection: sqlite3.Connection,
+        writer: Writer,
+        most: int,
+        most_bytes: int,
+        trimmed: Trimmed | None = None,
     ) -> None:
         self.failure: str | None = None
         self._connection = connection
@@ -59,6 +65,8 @@ class Committer:
         self._indexing = Indexing(writer)
         self._most = most
         self._most_bytes = most_bytes
+        self._trimmed = trimmed
+        self._floors: dict[str, int] = {}
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._lock = threading.Lock()
@@ -147,6 +155,8 @@ class Committer:
         self._settling = bool(self._settled)
         if self._settling:
             self._loop.call_soon(self._settle_some)
+        elif self._floors:
+            self._tell_floors()
 
     def _settle_one(self) -> None:
         (publication, settle), outcome = self._settled.popleft()
@@ -156,6 +166,17 @@ class Committer:
             settle(outcome)
         except Exception:
             log.exception("an outcome could not be handed on")
+
+    def _take_floors(self, floors: dict[str, int]) -> None:
+        self._floors.update(floors)
+        if not self._settling:
+            self._tell_floors()
+
+    def _tell_floors(self) -> None:
+        floors, self._floors = self._floors, {}
+        if self._trimmed is not None:
+            for room, floor in floors.items():
+                self._trimmed(room, floor)
 
     def _refuse(self, batch: list[Item], outcomes: list[Outcome], judge_behind: Judge) -> None:
         # What is queued behind a refusal must not be stored before the refusal is known.
@@ -175,9 +196,12 @@ class Committer:
         self.failure = failure
         with self._lock:
             queue, self._queue = self._queue, []
+            moves, self._moves = self._moves, []
         self._settled.extend((item, broken()) for item in queue)
         while self._settled:
             self._settle_one()
+        for _, moved in moves:
+            _settle_moves(moved, broken())
 
     # In the thread
 
@@ -199,6 +223,7 @@ class Committer:
         except Exception as error:
             log.critical("STORING HAS FAILED and is off until a restart", exc_info=True)
             self._loop.call_soon_threadsafe(self._give_up, f"a fault in the store: {error!r}")
+            self._connection.close()
         finally:
             self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
@@ -227,6 +252,7 @@ class Committer:
                 self._hand_back(batch, outcomes, lambda each: refused.get((each.room, each.user)))
             else:
                 self._loop.call_soon_threadsafe(self._take_outcomes, batch, outcomes)
+            self._hand_floors()
             self._indexing.follow(len(batch))
 
     def _fail(self, batch: list[Item], verdict: Verdict) -> None:
@@ -282,12 +308,20 @@ class Committer:
         if self.failure is not None:
             return False
         try:
-            return self._writer.sweep(time())
+            more = self._writer.sweep(time())
         except sqlite3.Error as error:
             log.warning("old messages could not be removed: %s", error)
         except Exception:
             log.exception("old messages could not be removed")
+        else:
+            self._hand_floors()
+            return more
         return False
+
+    def _hand_floors(self) -> None:
+        floors = self._writer.take_floors()
+        if floors:
+            self._loop.call_soon_threadsafe(self._take_floors, floors)
 
     def _close(self) -> None:
         if self.failure is not None:

@@ -1,7 +1,7 @@
 """Keep publications in memory, for rooms whose history may end with the process."""
 
 import secrets
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Final
@@ -35,6 +35,7 @@ from chatserver.store import (
     Settle,
     Store,
     Stored,
+    Trimmed,
     slack,
     too_many_of_user,
     unavailable,
@@ -44,7 +45,10 @@ MOST: Final = 1000
 """Publications of a room that are kept where no length is configured."""
 
 MOST_CIDS: Final = 100_000
-"""Ids of a room's messages that are remembered; the oldest are forgotten first."""
+"""Ids of messages that are remembered; the oldest are forgotten first."""
+
+COST: Final = 400
+"""Bytes that a publication takes beside its body."""
 
 Receipt = tuple[int, str, bytes]
 """What a `cid` was used for: offset, timestamp, digest."""
@@ -53,17 +57,21 @@ Receipt = tuple[int, str, bytes]
 class MemoryStore(Store):
     """Implement the store without a file; every outcome is there at once.
 
-    Rooms are trimmed by length only, and forget a `cid` when there are too many.
+    Rooms are trimmed by length, not by age. Where all of them take too much memory, those to which
+    nothing was published for longest lose the older half of what they have.
 
     Args:
-        bounds: How many rooms there may be; bytes are bounded by the rooms' lengths.
+        bounds: What there may be.
     """
 
     def __init__(self, bounds: StoreConfig = UNBOUNDED) -> None:
         self._bounds = bounds
         self._stats = StoreStats()
         self._made: Counter[str] = Counter()
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: OrderedDict[str, _Room] = OrderedDict()
+        self._size = 0
+        self._cids: dict[tuple[str, str, str], Receipt] = {}
+        self._trimmed: Trimmed | None = None
         self._cursors: dict[str, dict[str, Position]] = {}
         self._rules: Rules | None = None
 
@@ -77,15 +85,18 @@ class MemoryStore(Store):
         """What has been stored so far; nothing waits, and there are no files."""
         return self._stats
 
-    async def startup(self, rules: Rules) -> None:
+    async def startup(self, rules: Rules, trimmed: Trimmed | None = None) -> None:
         """Begin with no rooms."""
         self._rules = rules
+        self._trimmed = trimmed
 
     async def cleanup(self) -> None:
         """Forget everything."""
         self._rules = None
         self._rooms.clear()
+        self._cids.clear()
         self._made.clear()
+        self._size = 0
         self._cursors.clear()
 
     def append(self, publication: Publication, settle: Settle) -> None:
@@ -104,9 +115,17 @@ class MemoryStore(Store):
                 return
             length = self._rules(publication.room).length
             room = self._rooms[publication.room] = _Room(length or MOST)
-        outcome = room.add(publication)
-        self._stats.stored += isinstance(outcome, Stored) and not outcome.duplicate
+        known = self._receipt(room, publication)
+        before = room.size
+        outcome = known or room.add(publication)
+        self._size += room.size - before
+        if known is None and isinstance(outcome, Stored):
+            self._note(publication, outcome)
+            self._rooms.move_to_end(publication.room)
+            self._stats.stored += 1
         settle(outcome)
+        self._trim(publication.room, room, room.excess)
+        self._fit()
 
     async def read(self, room: str, after: int, limit: int, max_bytes: int) -> Page:
         """Read forwards; see `Store.read`."""
@@ -138,6 +157,14 @@ class MemoryStore(Store):
         if after is None:
             return fold.before(state, publications, before, limit, max_bytes)
         return fold.after(state, publications, after, limit, max_bytes)
+
+    async def thread(
+        self, room: str, root: int, after: int, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read a message and what answers it; see `Store.thread`."""
+        kept = self._rooms.get(room)
+        state, publications = (kept.state, kept.publications) if kept else (RoomState(), [])
+        return fold.thread(state, publications, root, after, limit, max_bytes)
 
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""
@@ -183,6 +210,38 @@ class MemoryStore(Store):
                 if position is not None:
                     cursors[room] = position
 
+    def _receipt(self, room: "_Room", publication: Publication) -> Stored | ActionError | None:
+        receipt = None if publication.cid is None else self._cids.get(_key(publication))
+        if receipt is None:
+            return None
+        place, timestamp, digest = receipt
+        if digest != publication.digest:
+            return CONFLICT
+        return Stored(Position(room.epoch, place), timestamp, duplicate=True)
+
+    def _note(self, publication: Publication, stored: Stored) -> None:
+        if publication.cid is not None:
+            receipt = (stored.position.offset, stored.timestamp, publication.digest)
+            self._cids[_key(publication)] = receipt
+            if len(self._cids) > MOST_CIDS:
+                del self._cids[next(iter(self._cids))]
+
+    def _fit(self) -> None:
+        most = self._bounds.max_memory_bytes
+        while most is not None and self._size > most:
+            name, room = next(iter(self._rooms.items()))
+            self._trim(name, room, (len(room.publications) + 1) // 2)
+            if not room.publications:
+                self._rooms.move_to_end(name)
+
+    def _trim(self, name: str, room: "_Room", count: int) -> None:
+        if count:
+            before = room.size
+            room.drop(count)
+            self._size += room.size - before
+            if self._trimmed is not None:
+                self._trimmed(name, room.first)
+
     def _count(self, creator: str | None) -> ActionError | None:
         bounds = self._bounds
         if bounds.max_rooms is not None and len(self._rooms) >= bounds.max_rooms:
@@ -196,14 +255,14 @@ class MemoryStore(Store):
 
 
 class _Room:
-    __slots__ = ("_cids", "_length", "epoch", "first", "publications")
+    __slots__ = ("_length", "epoch", "first", "publications", "size")
 
     def __init__(self, length: int) -> None:
         self.epoch = secrets.token_hex(6)
         self.first = 1
         self.publications: list[Publication] = []
+        self.size = 0
         self._length = length
-        self._cids: dict[tuple[str, str], Receipt] = {}
 
     @property
     def state(self) -> RoomState:
@@ -211,30 +270,28 @@ class _Room:
 
     def add(self, publication: Publication) -> Stored | ActionError:
         offset = self.first + len(self.publications)
-        key = (publication.user or "", publication.cid or "")
-        receipt = self._cids.get(key)
-        if receipt is not None:
-            place, timestamp, digest = receipt
-            if digest != publication.digest:
-                return CONFLICT
-            return Stored(Position(self.epoch, place), timestamp, duplicate=True)
         if publication.target is not None:
             target = self._target(publication.target)
             refused = refusal(publication.guard, target, publication.timestamp)
             if refused is not None:
                 return refused
-        if publication.cid is not None:
-            self._cids[key] = (offset, publication.timestamp, publication.digest)
-            if len(self._cids) > MOST_CIDS:
-                del self._cids[next(iter(self._cids))]
         self.publications.append(publication)
+        self.size += len(publication.body) + COST
         if publication.erases:
             self._erase(publication.target, offset)
-        extra = len(self.publications) - self._length
-        if extra >= slack(self._length):
-            del self.publications[:extra]
-            self.first += extra
         return Stored(Position(self.epoch, offset), publication.timestamp)
+
+    @property
+    def excess(self) -> int:
+        """How many are beyond the length, once there are enough of them to be worth it."""
+        excess = len(self.publications) - self._length
+        return excess if excess >= slack(self._length) else 0
+
+    def drop(self, count: int) -> None:
+        """Forget the oldest ones."""
+        self.size -= sum(len(each.body) + COST for each in self.publications[:count])
+        del self.publications[:count]
+        self.first += count
 
     def _target(self, offset: int) -> Target | None:
         if not self.first <= offset <= self.state.top:
@@ -248,3 +305,8 @@ class _Room:
         for offset, each in enumerate(self.publications, self.first):
             if offset < eraser and target in (offset, each.target):
                 self.publications[offset - self.first] = structs.replace(each, body=b"")
+                self.size -= len(each.body)
+
+
+def _key(publication: Publication) -> tuple[str, str, str]:
+    return publication.room, publication.user or "", publication.cid or ""

@@ -22,6 +22,14 @@ _AFTER: Final = f"""SELECT {_COLUMNS} FROM publication
 _BEFORE: Final = f"""SELECT {_COLUMNS} FROM publication
     WHERE room = ? AND offset >= ? AND offset <= ? AND target IS NULL
     ORDER BY offset DESC LIMIT ?"""  # noqa: S608 - constants
+_OF_P: Final = ", ".join(f"p.{column}" for column in _COLUMNS.split(", "))
+_THREAD: Final = f"""SELECT {_COLUMNS} FROM publication
+    WHERE room = ?1 AND offset = ?2 AND offset >= ?3 AND target IS NULL
+    UNION ALL SELECT {_OF_P} FROM reply r
+    CROSS JOIN publication p ON p.room = r.room AND p.offset = r.offset
+    WHERE r.room = ?1 AND r.root = ?2 AND r.offset >= ?3 AND r.offset <> ?2
+    AND p.target IS NULL AND p.body IS NOT NULL
+    ORDER BY offset LIMIT ?4"""  # noqa: S608 - constants
 # Of many edits only the last is read; the index alone tells which. Rows lie in the order of storing
 # (schema.py), so it is the one with the largest id.
 _CHANGES: Final = """SELECT target, user, timestamp, kind, body FROM publication
@@ -72,6 +80,32 @@ def read_before(
     entries, limit = _take(rows, limit, max_bytes)
     changes, limit = _changes(connection, _CHANGES_BEFORE, room, entries, limit)
     return page(state, entries, changes, limit, max_bytes, end=first, edge=state.oldest)
+
+
+def read_thread(
+    connection: sqlite3.Connection,
+    room: int,
+    state: RoomState,
+    root: int,
+    after: int,
+    limit: int,
+    max_bytes: int,
+) -> Messages:
+    """Read a message and what answers it; see `Store.thread`."""
+    first = max(after + 1, state.oldest)
+    rows = connection.execute(_THREAD, (room, root, first, limit + 1))
+    entries, limit = _take(rows, limit, max_bytes)
+    changes: dict[int, Sequence[Publication]] = {}
+    left = MOST_CHANGES
+    for place, entry in enumerate(entries[:limit], 1):
+        # Each for itself: between them lie the changes of all that is no part of the thread.
+        found, _ = _changes(connection, _CHANGES_AFTER, room, [entry], 1)
+        changes |= found
+        left -= len(found.get(entry[0], ()))
+        if left <= 0:
+            limit = place
+            break
+    return page(state, entries, changes, limit, max_bytes, end=state.top, edge=state.top)
 
 
 def folded(connection: sqlite3.Connection, room: int, offset: int, body: bytes) -> bytes:

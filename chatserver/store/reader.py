@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 from typing import Final, TypeVar
 
+from chatserver.errors import ActionError
 from chatserver.fold import Messages
 from chatserver.positions import Position
 from chatserver.publications import (
@@ -21,9 +23,9 @@ from chatserver.publications import (
 from chatserver.store import unavailable
 from chatserver.store.cursors import cursors_of
 from chatserver.store.direct import direct_rooms_of
-from chatserver.store.failures import describe, judge
+from chatserver.store.failures import code_of, describe, judge
 from chatserver.store.ledger import FIND_ROOM
-from chatserver.store.messages import read_after, read_before
+from chatserver.store.messages import read_after, read_before, read_thread
 from chatserver.store.schema import connect
 from chatserver.store.threads import leave_signals
 
@@ -33,6 +35,12 @@ T = TypeVar("T")
 
 MOST_WAITING: Final = 1000
 """Reads that may wait for their turn."""
+
+PATIENCE: Final = 5.0
+"""Seconds that a read may take, with the wait for its turn."""
+
+STEPS: Final = 10_000
+"""Steps of SQLite's, a millisecond or less, between two looks at the time."""
 
 _AFTER = """SELECT user, cid, timestamp, target, kind, body FROM publication
     WHERE room = ? AND offset >= ? AND offset <= ? ORDER BY offset LIMIT ?"""
@@ -59,6 +67,8 @@ class Reader:
         self._thread = ThreadPoolExecutor(1, "chatserver-reader", leave_signals)
         self._connection = connect(path, timeout)
         self._connection.execute("PRAGMA query_only = ON")
+        self._connection.set_progress_handler(self._overdue, STEPS)
+        self._until = 0.0
         self._waiting = 0
 
     async def close(self) -> None:
@@ -113,6 +123,17 @@ class Reader:
 
         return await self._run(read)
 
+    async def thread(
+        self, room: str, root: int, after: int, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read a message and what answers it; see `Store.thread`."""
+
+        def read() -> Messages:
+            state, number = self._find(room)
+            return read_thread(self._connection, number, state, root, after, limit, max_bytes)
+
+        return await self._run(read)
+
     async def unread(self, room: str, user: str, after: int) -> Unread:
         """Count what a user has not read; see `Store.unread`."""
 
@@ -140,7 +161,12 @@ class Reader:
         return RoomState(epoch, top, floor), number
 
     async def _run(self, read: Callable[[], T]) -> T:
+        until = monotonic() + PATIENCE
+
         def snapshot() -> T:
+            self._until = until
+            if self._overdue():
+                raise _too_slow()
             self._connection.execute("BEGIN")
             try:
                 return read()
@@ -153,8 +179,14 @@ class Reader:
         reading = asyncio.get_running_loop().run_in_executor(self._thread, snapshot)
         reading.add_done_callback(self._ended)
         try:
-            return await reading
+            # The disk may hang as well, and the thread with it.
+            async with asyncio.timeout(PATIENCE):
+                return await reading
+        except TimeoutError:
+            raise _too_slow() from None
         except sqlite3.Error as error:
+            if code_of(error) == sqlite3.SQLITE_INTERRUPT:
+                raise _too_slow() from None
             verdict = judge(error)
             if not verdict.fatal:
                 raise verdict.error from error
@@ -163,9 +195,16 @@ class Reader:
                 "That part of the history cannot be read; it needs the server's operator", 60
             ) from error
 
+    def _overdue(self) -> bool:
+        return monotonic() > self._until
+
     def _ended(self, reading: "asyncio.Future[T]") -> None:
         # Who asked may have gone before its turn; the read was still there.
         self._waiting -= 1
+
+
+def _too_slow() -> ActionError:
+    return unavailable("The history cannot be read right now; try again", 1)
 
 
 def _take(room: str, rows: Iterable[_Row], max_bytes: int) -> list[Publication]:

@@ -6,6 +6,7 @@ of the file never goes, so that no id is given again.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,6 +26,10 @@ _DROP: Final = """DELETE FROM publication WHERE room = ? AND offset >= ? AND off
     AND cid IS NULL AND id < (SELECT max(id) FROM publication)"""
 _STUB: Final = """UPDATE publication SET kind = NULL, target = NULL, body = NULL
     WHERE room = ? AND offset >= ? AND offset < ?"""
+_EMPTY_ROOMS: Final = """SELECT id FROM room WHERE floor > top AND index_floor = floor
+    AND NOT EXISTS (SELECT 1 FROM publication p WHERE p.room = room.id)"""
+_DROP_ROOM: Final = "DELETE FROM room WHERE id = ?"
+_DROP_REPLIES: Final = "DELETE FROM reply WHERE room = ? AND offset >= ? AND offset < ?"
 _DROP_STUBS: Final = """DELETE FROM publication WHERE id IN (
     SELECT id FROM publication WHERE kind IS NULL AND timestamp < ?
     AND id < (SELECT max(id) FROM publication) LIMIT ?
@@ -38,6 +43,9 @@ class Retention:
         connection: The writer's connection.
         rules: Tells how each room is kept.
         index: Has the words of what is removed.
+
+    Attributes:
+        floors: The first offsets kept, of rooms in which that has changed since it was emptied.
     """
 
     def __init__(self, connection: sqlite3.Connection, rules: Rules, index: Index) -> None:
@@ -45,6 +53,7 @@ class Retention:
         self._rules = rules
         self._index = index
         self._swept = 0
+        self.floors: dict[str, int] = {}
 
     def trim(self, room: Room) -> None:
         """Remove what is beyond the room's length, once there is enough of it to be worth it."""
@@ -73,6 +82,17 @@ class Retention:
         dropped = self._connection.execute(_DROP_STUBS, stubs).rowcount
         return AT_ONCE in (dropped, sweep_cursors(self._connection, now, AT_ONCE))
 
+    def empty_rooms(self) -> list[tuple[int]]:
+        """Find the rooms that keep nothing, not even a `cid`."""
+        return self._connection.execute(_EMPTY_ROOMS).fetchall()
+
+    def remove(self, rooms: Iterable[tuple[int]]) -> None:
+        """Remove rooms, so that their names may begin a new stream, under a new epoch.
+
+        Nobody may know them: neither members nor what is in memory.
+        """
+        self._connection.executemany(_DROP_ROOM, rooms)
+
     def _sweep_room(self, name: str, now: float) -> int:
         keeping = self._rules(name)
         if keeping.age is None and keeping.length is None:
@@ -98,11 +118,12 @@ class Retention:
         bounds = (room.number, room.floor, floor)
         self._connection.execute(_DROP, bounds)
         self._connection.execute(_STUB, bounds)
+        self._connection.execute(_DROP_REPLIES, bounds)
         self._connection.execute(
             "UPDATE room SET floor = ?, top = ? WHERE id = ?", (floor, room.top, room.number)
         )
         removed = floor - room.floor
-        room.floor = floor
+        room.floor = self.floors[room.name] = floor
         return removed
 
 

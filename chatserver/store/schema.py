@@ -2,8 +2,9 @@
 
 Publications lie in the order they were stored, whatever their room: with many rooms in a batch
 that dirties few pages, and takes a third less CPU than keeping each room together. What retention
-has removed may stay as a stub, without body and kind, for its `cid`. The search index has a row
-for each message, with the publication's id; an id is never given again.
+has removed may stay as a stub, without body and kind, for its `cid`. What messages answer stands in
+a table of its own, so that those that answer nothing pay nothing. The search index has a row for
+each message, with the publication's id; an id is never given again.
 """
 
 import logging
@@ -53,6 +54,13 @@ _FIRST: Final = (
     "CREATE UNIQUE INDEX publication_cid ON publication (room, user, cid) WHERE cid IS NOT NULL",
     "CREATE INDEX publication_target ON publication (room, target, kind) WHERE target IS NOT NULL",
     "CREATE INDEX publication_stub ON publication (timestamp) WHERE kind IS NULL",
+    """CREATE TABLE reply (
+        room INTEGER NOT NULL,
+        root INTEGER NOT NULL,
+        offset INTEGER NOT NULL,
+        PRIMARY KEY (room, root, offset)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX reply_place ON reply (room, offset)",
     direct.INDEX,
     *cursors.TABLES,
     "CREATE TABLE running (since TEXT NOT NULL)",

@@ -11,7 +11,7 @@ from chatserver.fold import Messages
 from chatserver.positions import Position
 from chatserver.publications import Found, Page, Publication, RoomState, Rules, Unread
 from chatserver.stats import StoreStats
-from chatserver.store import UNBOUNDED, Moves, Settle, Store
+from chatserver.store import UNBOUNDED, Moves, Settle, Store, Trimmed
 from chatserver.store.committer import Committer
 from chatserver.store.lock import Lock
 from chatserver.store.reader import Reader
@@ -62,7 +62,7 @@ class SqliteStore(Store):
         stats.size = sum(file.stat().st_size for file in files if file.exists())
         return stats
 
-    async def startup(self, rules: Rules) -> None:
+    async def startup(self, rules: Rules, trimmed: Trimmed | None = None) -> None:
         """Lock the file, open it and start the threads; see `Store.startup`."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -74,6 +74,7 @@ class SqliteStore(Store):
         try:
             connection = await asyncio.to_thread(open_file, self._path, self._patience)
             writer = Writer(connection, rules, self._bounds)
+            await asyncio.to_thread(writer.remove_rooms)
             self._reader = Reader(self._path, self._patience)
         except sqlite3.Error as error:
             lock.close()
@@ -82,7 +83,7 @@ class SqliteStore(Store):
             lock.close()
             raise
         self._lock = lock
-        self._committer = Committer(connection, writer, self._most, self._most_bytes)
+        self._committer = Committer(connection, writer, self._most, self._most_bytes, trimmed)
         self._can_search = writer.can_search
         self._searcher = Searcher(self._path, self._patience, self._committer.reached)
 
@@ -110,6 +111,12 @@ class SqliteStore(Store):
     ) -> Messages:
         """Read messages as people read them; see `Store.messages`."""
         return await self._reader.messages(room, after, before, limit, max_bytes)
+
+    async def thread(
+        self, room: str, root: int, after: int, limit: int, max_bytes: int
+    ) -> Messages:
+        """Read a message and what answers it; see `Store.thread`."""
+        return await self._reader.thread(room, root, after, limit, max_bytes)
 
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
+from chatserver.fold import REPLIES, answered
 from chatserver.guard import missing
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
@@ -54,6 +55,7 @@ _INSERT: Final = {
     + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size)
     for size in SIZES
 }
+INSERT_REPLY: Final = "INSERT INTO reply (room, root, offset) VALUES (?, ?, ?)"
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM publication"
 _FIND: Final = {
     size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - constants
@@ -138,6 +140,11 @@ class Writer:
         self._ledger.shrink()
         return outcomes
 
+    def take_floors(self) -> dict[str, int]:
+        """Return the first offsets kept, of rooms in which that has changed since the last call."""
+        floors, self._retention.floors = self._retention.floors, {}
+        return floors
+
     def index(self) -> None:
         """Index some of what has been written; it can be lost, for it is done again then.
 
@@ -179,6 +186,18 @@ class Writer:
         self._ledger.forget()
         return self._clean(now) or more
 
+    def remove_rooms(self) -> None:
+        """Remove the rooms that keep nothing, while nobody is in any; see `Retention`.
+
+        Raises:
+            sqlite3.Error: All are still there.
+        """
+        rooms = self._retention.empty_rooms()
+        if rooms:
+            with self._transaction(relaxed=False):
+                self._retention.remove(rooms)
+            log.info("%d rooms of which nothing was left are removed", len(rooms))
+
     def _clean(self, now: float) -> bool:
         if self.behind and self._scrub:
             # What was erased may still have to leave the index.
@@ -208,6 +227,7 @@ class Writer:
     def _undo(self) -> None:
         self._ledger.forget()
         self._quota.forget()
+        self._retention.floors = {}
         self._inserted = self.newest
         if self._connection.in_transaction:
             try:
@@ -246,6 +266,7 @@ class Writer:
         written = _tops(rooms)
         outcomes: list[Outcome] = []
         rows: list[Row] = []
+        replies: list[tuple[int, int, int]] = []
         self._stored = 0
         for each in batch:
             room = rooms.get(each.room)
@@ -276,6 +297,8 @@ class Writer:
             if each.cid is not None:
                 receipts[key] = (room.top + 1, each.timestamp, each.digest)
             offset = room.top = room.top + 1
+            if REPLIES in each.body and (root := answered(each.body)) is not None:
+                replies.append((room.number, root, offset))
             rows.append(
                 (
                     room.number,
@@ -291,6 +314,8 @@ class Writer:
             )
             outcomes.append(Stored(Position(room.epoch, offset), each.timestamp))
         self._insert(rows)
+        if replies:
+            self._connection.executemany(INSERT_REPLY, replies)
         for each, outcome in zip(batch, outcomes, strict=True):
             if each.erases and isinstance(outcome, Stored) and not outcome.duplicate:
                 self._erase(rooms[each.room], each.target, outcome.position.offset)

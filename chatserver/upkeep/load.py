@@ -10,7 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from chatserver.envelope import DECODE_ERRORS, encode_event
+from chatserver.fold import answered
 from chatserver.store.schema import new_epoch
+from chatserver.store.writer import INSERT_REPLY
 from chatserver.upkeep import UpkeepError
 from chatserver.upkeep.files import writing
 from chatserver.upkeep.lines import FORMAT, Header, PublicationLine, RoomLine, decode
@@ -76,6 +78,7 @@ class _Loading:
         self._last = 0
         self._kept = 0
         self._rows: list[_Row] = []
+        self._replies: list[tuple[int, int, int]] = []
         self._rooms = 0
         self._publications = 0
 
@@ -147,6 +150,10 @@ class _Loading:
         self._last = line.offset
         self._kept += kept
         self._publications += 1
+        body = self._body(line)
+        root = answered(body or b"")
+        if root is not None:
+            self._replies.append((self._number, root, line.offset))
         self._rows.append(
             (
                 self._number,
@@ -157,7 +164,7 @@ class _Loading:
                 line.timestamp,
                 line.target,
                 line.kind,
-                self._body(line),
+                body,
             )
         )
         if len(self._rows) == AT_ONCE:
@@ -180,7 +187,9 @@ class _Loading:
             self._connection.executemany(_PUBLICATION, self._rows)
         except sqlite3.IntegrityError:
             raise self._error("before this line, one user has the same cid twice") from None
+        self._connection.executemany(INSERT_REPLY, self._replies)
         self._rows.clear()
+        self._replies.clear()
 
     def _error(self, message: str) -> UpkeepError:
         return UpkeepError(f"line {self._line}: {message}")

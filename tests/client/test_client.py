@@ -62,6 +62,14 @@ async def test_a_message_tells_what_has_become_of_it(alice: ChatClient) -> None:
     assert texts(page.events) == ["lunch 3"]
 
 
+async def test_a_thread_is_read_by_its_first_message(alice: ChatClient) -> None:
+    await alice.publish("lobby", "soup", reply_to=2)
+    page = await alice.history("lobby", thread=2)
+    assert texts(page.events) == ["lunch 1", "soup"]
+    page = await alice.history("lobby", thread=2, since=2)
+    assert texts(page.events) == ["soup"]
+
+
 async def test_a_search_is_read_by_pages(alice: ChatClient) -> None:
     page = await alice.search("lunch", room="lobby", limit=3)
     assert (texts(page.results), page.more) == (["lunch 4", "lunch 3", "lunch 2"], True)

@@ -1,7 +1,8 @@
 """Append to a store until killed, and tell of every acknowledgement: the victim of a test.
 
-Run as ``python -m tests.core.appender FILE LIFE``. Each line says room, offset and cid of one
-acknowledged publication.
+Run as ``python -m tests.core.appender FILE LIFE [PAGES]``; with PAGES of log it is written back to
+the file. Each line says room, epoch, offset and cid of one acknowledged publication; or that one
+was refused, which ends the sending in that room.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from chatserver.errors import ActionError
 from chatserver.publications import Publication, keep_all
 from chatserver.store import Stored
 from chatserver.store.sqlite import SqliteStore
@@ -18,24 +20,30 @@ IN_FLIGHT = 16
 STAMP = "2026-11-22T10:41:41.123Z"
 
 
-async def main(path: Path, life: str) -> None:
+async def main(path: Path, life: str, pages: str | None = None) -> None:
     store = SqliteStore(path)
     await store.startup(keep_all)
+    if pages is not None:
+        store._committer._connection.execute(f"PRAGMA wal_autocheckpoint = {int(pages)}")
     os.write(1, b"ready\n")
 
     def send(room: int, number: int) -> None:
         name = f"{life}.{number}"
         body = f'{{"text":"life{life} number{number}"}}'
 
-        def settle(outcome: object) -> None:
-            assert isinstance(outcome, Stored)
+        def settle(outcome: Stored | ActionError) -> None:
+            if isinstance(outcome, ActionError):
+                os.write(1, f"{room} refused {outcome.code} {name}\n".encode())
+                return
             line = f"{room} {outcome.position.epoch} {outcome.position.offset} {name}\n"
             os.write(1, line.encode())
             send(room, number + IN_FLIGHT)
 
-        store.append(
-            Publication(f"room{room}", body.encode(), STAMP, "ann", name, digest=b"d"), settle
-        )
+        sent = Publication(f"room{room}", body.encode(), STAMP, "ann", name, digest=b"d")
+        try:
+            store.append(sent, settle)
+        except ActionError as error:
+            settle(error)
 
     for number in range(IN_FLIGHT):
         for room in range(ROOMS):
@@ -44,4 +52,4 @@ async def main(path: Path, life: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(main(Path(sys.argv[1]), *sys.argv[2:]))

@@ -16,6 +16,10 @@ def message(text: str = "hi", *, user: str = "ann", room: str = "lobby") -> Publ
     return _made(room, user, "message", text=text)
 
 
+def answer(target: int, text: str = "hey", *, user: str = "bob") -> Publication:
+    return _made("lobby", user, "message", text=text, reply_to=target)
+
+
 def edit(target: int, text: str = "ho", *, user: str = "ann") -> Publication:
     return _changing(target, _made("lobby", user, "edit", text=text))
 
@@ -52,6 +56,7 @@ def publications(top: int = 6) -> st.SearchStrategy[Publication]:
     return st.one_of(
         st.builds(message, texts, user=users),
         st.builds(message, texts, user=users),
+        st.builds(answer, targets, texts, user=users),
         st.builds(edit, targets, texts, user=users),
         st.builds(reaction, targets, st.sampled_from(EMOJIS), user=users, remove=flags),
         st.builds(pin, targets, remove=flags),

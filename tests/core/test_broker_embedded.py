@@ -13,7 +13,6 @@ from chatserver.broker.tail import Tails
 from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.fold import Messages
-from chatserver.holdback import HoldBack
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Page, Publication
@@ -224,8 +223,34 @@ async def test_a_room_that_was_pushed_out_of_memory_is_read_again(tmp_path: Path
     await stage.broker.cleanup()
 
 
+@pytest.mark.parametrize("durability", [Durability.FULL, Durability.MEMORY])
+async def test_what_retention_has_removed_is_not_read_from_memory(
+    tmp_path: Path, durability: Durability
+) -> None:
+    told = asyncio.Event()
+
+    class Trimming(EmbeddedBroker):
+        def _trim(self, room: str, oldest: int) -> None:
+            super()._trim(room, oldest)
+            told.set()
+
+    keeping = Keeping(durability, length=10)
+    broker = Trimming(SqliteStore(tmp_path / "chat.db"), lambda room: keeping)
+    await broker.startup(lambda publication, position: None)
+    for _ in range(26):
+        await broker.publish(publication())
+    await asyncio.wait_for(told.wait(), 5)
+    page = await whole(broker.publications("lobby", after=0, limit=100, max_bytes=2**20))
+    newest = broker.publications("lobby", limit=100, max_bytes=2**20)
+    assert newest.is_done, "the others are still read from memory"
+    for each in (page, await whole(newest)):
+        assert (each.state.oldest, each.first, each.last) == (17, 17, 26)
+    with pytest.raises(ActionError, match="no such message"):
+        await broker.publish(edit(16, "changed"))
+    await broker.cleanup()
+
+
 async def test_a_join_during_a_burst_sees_each_publication_once(stage: Stage) -> None:
-    hold: HoldBack[int] = HoldBack(most=400)
     live: list[int] = []
     joined = False
 
@@ -233,20 +258,16 @@ async def test_a_join_during_a_burst_sees_each_publication_once(stage: Stage) ->
         assert position is not None
         if joined:
             live.append(position.offset)
-        else:
-            hold.hold(position.offset, 20, position.offset)
 
     stage.on_deliver = receive
     outcomes = stage.publish(300)
     seen: list[int] = []
-    while True:
-        page = await whole(stage.history(after=len(seen)))
-        seen += [offset for offset, _ in page.numbered()]
-        released = hold.release(page.last)
-        if released is not None:
-            break
+    there_at_once = False
+    while not there_at_once:
+        read = stage.history(after=len(seen))
+        there_at_once = read.is_done
+        seen += [offset for offset, _ in (await whole(read)).numbered()]
     joined = True
-    seen += released
     outcomes += stage.publish(50)
     for outcome in outcomes:
         await outcome

@@ -43,6 +43,26 @@ def test_a_room_from_its_beginning_is_known_without_the_store() -> None:
     assert kept.after(9, 2, FAR) == Page(RoomState("e", 5, 1), 10, [], False)
 
 
+def test_what_the_store_no_longer_keeps_is_forgotten() -> None:
+    tails = Tails()
+    filled(tails, 10)
+    tails.trim("lobby", 4)
+    kept = tails.get("lobby")
+    assert kept is not None
+    assert kept.state == RoomState("e", 10, 4)
+    assert kept.before(None, 20, FAR) == Page(RoomState("e", 10, 4), 4, numbered(4, 10), False)
+    assert kept.after(0, 20, FAR) is None
+    tails.seed("lobby", page(1, 3, top=10), current=True)
+    assert kept.first == 4, "what was read before is of no use"
+    tails.seed("lobby", page(8, 14, oldest=8), current=False)
+    assert kept.state == RoomState("e", 10, 4), "what is read may be ahead of the members"
+    tails.trim("lobby", 11)
+    assert kept.before(None, 20, FAR) == Page(RoomState("e", 10, 11), 11, [], False)
+    tails.trim("lobby", 20)
+    assert kept.state == RoomState("e", 10, 11), "more is stored than has been handed out"
+    tails.trim("nowhere", 3)
+
+
 def test_what_lies_before_is_the_store_s() -> None:
     kept = tail(11, 20, oldest=3)
     assert kept.after(9, 5, FAR) is None

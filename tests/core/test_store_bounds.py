@@ -111,6 +111,34 @@ async def test_what_is_queued_behind_a_refusal_does_not_overtake_it(
     await store.cleanup()
 
 
+async def test_rooms_in_memory_written_to_longest_ago_lose_their_oldest_messages() -> None:
+    floors: dict[str, int] = {}
+    store = MemoryStore(
+        StoreConfig(max_rooms=None, max_rooms_per_user=None, max_memory_bytes=MEBIBYTE)
+    )
+    await store.startup(keep_all, floors.__setitem__)
+    (first,) = await add(store, publication("old", b"1", cid="c-1"))
+    for _ in range(9):
+        await add(store, publication("old", b"x" * 50_000))
+    for _ in range(9):
+        await add(store, publication("new", b"x" * 50_000))
+    assert floors == {}
+    await add(store, *[publication("new", b"x" * 50_000) for _ in range(3)])
+    assert floors == {"old": 6}
+    assert (await store.state("old")).oldest == 6
+    assert len(await bodies(store, "new")) == 12
+    for _ in range(50):
+        await add(store, publication("new", b"x" * 50_000))
+    state = await store.state("old")
+    assert (state.top, state.oldest) == (10, 11), "the place of the next message is kept"
+    assert state.epoch == first.position.epoch
+    assert 10 <= len(await bodies(store, "new")) <= 21
+    (again,) = await add(store, publication("old", b"1", cid="c-1"))
+    assert again.duplicate
+    (later,) = await add(store, publication("old", b"2"))
+    assert later.position.offset == 11
+
+
 async def test_a_batch_is_stored_as_far_as_it_fits(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "chat.db", bounds(size=MEBIBYTE))
     await store.startup(keep_all)

@@ -201,6 +201,19 @@ async def test_a_room_keeps_its_length_and_not_much_more(store: Store) -> None:
         assert (page.first, page.last) == (state.oldest, top)
 
 
+async def test_what_is_trimmed_is_told_once_it_can_no_longer_be_read(tmp_path: Path) -> None:
+    for make in STORES.values():
+        told: list[int] = []
+        store = make(tmp_path)
+        await store.startup(rules, lambda room, oldest: told.append(oldest))  # noqa: B023
+        for _ in range(4):
+            await add(store, *numbered(50, "short"), *numbered(50))
+        await add(store, publication())
+        assert told == sorted(set(told))
+        assert told[-1] == (await store.state("short")).oldest > 1
+        await store.cleanup()
+
+
 async def test_a_cid_outlives_the_length_of_its_room(store: Store) -> None:
     (first,) = await add(store, publication("short", cid="c1", digest=b"d"))
     await add(store, *numbered(400, "short"))

@@ -14,6 +14,7 @@ from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, keep_all
 from chatserver.store import UNBOUNDED, Stored
+from chatserver.store.indexing import Indexing
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Outcome, Writer
 from tests.core.stores import FAR, add, append, bodies, opened, publication
@@ -217,6 +218,45 @@ async def test_a_fault_in_the_writer_fails_its_batch_only(
         (stored,) = await add(store, publication(cid="c"))
         assert stored == Stored(stored.position, stored.timestamp)
         assert stored.position.offset == 2
+
+
+async def test_the_end_of_the_writing_thread_is_told_and_leaves_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write = Writer.write
+
+    def slow(writer: Writer, batch: list[Publication]) -> list[Outcome]:
+        entered.set()
+        assert go_on.wait(10)
+        return write(writer, batch)
+
+    def faulty(indexing: Indexing, stored: int) -> None:
+        raise RuntimeError("a fault in the thread")
+
+    entered, go_on = threading.Event(), threading.Event()
+    path = tmp_path / "chat.db"
+    async with opened(path) as store, asyncio.timeout(20):
+        monkeypatch.setattr(Writer, "write", slow)
+        monkeypatch.setattr(Indexing, "follow", faulty)
+        first = append(store, publication(body=b"first"))
+        assert await asyncio.to_thread(entered.wait, 10)
+        behind = append(store, publication(body=b"behind"))
+        moved = asyncio.create_task(store.move_cursors({"ann": {"lobby": PLACE}}))
+        await asyncio.sleep(0)
+        go_on.set()
+        assert (await first).position.offset == 1
+        for refused in (behind, moved):
+            with pytest.raises(ActionError, match="no longer store"):
+                await refused
+        with pytest.raises(ActionError, match="no longer store"):
+            append(store, publication())
+        assert "a fault in the thread" in (store.failure or "")
+        assert [each.levelname for each in caplog.records] == ["CRITICAL"]
+        assert await bodies(store) == [b"first"], "reading goes on"
+    monkeypatch.undo()
+    async with opened(path) as store:
+        assert "was not closed" in caplog.text
+        assert await bodies(store) == [b"first"]
 
 
 async def test_a_receiver_that_fails_does_not_stop_the_others(

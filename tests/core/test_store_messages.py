@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatserver.fold import Messages
 from chatserver.publications import Publication, keep_all
 from chatserver.store import Store, Stored, messages
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
-from tests.core.histories import edit, message, publications, reaction
+from tests.core.histories import answer, delete, edit, message, publications, reaction
 from tests.core.stores import add, append, opened
 
 FAR = 2**20
@@ -65,6 +66,13 @@ def test_the_file_tells_what_memory_tells(
                 for bounds in ways:
                     told, expected = [
                         await each.messages("lobby", *bounds, limit, FAR) for each in (file, memory)
+                    ]
+                    assert told.events == expected.events
+                    assert (told.more, told.next) == (expected.more, expected.next)
+                for root in range(1, 8):
+                    told, expected = [
+                        await each.thread("lobby", root, place, limit, max_bytes)
+                        for each in (file, memory)
                     ]
                     assert told.events == expected.events
                     assert (told.more, told.next) == (expected.more, expected.next)
@@ -122,3 +130,41 @@ async def test_a_room_nobody_wrote_to_has_no_messages(store: SqliteStore) -> Non
     for bounds in ways:
         page = await store.messages("nowhere", *bounds, 50, FAR)
         assert (page.events, page.more) == ([], False)
+
+
+def places(page: Messages) -> list[int]:
+    return [offset for offset, _ in page.events]
+
+
+async def test_a_thread_is_a_message_and_what_answers_it(store: SqliteStore) -> None:
+    await add(store, message("root"), *[message() for _ in range(50)], answer(1, "one"))
+    await add(store, answer(52, "elsewhere"), *[reaction(9) for _ in range(50)], answer(1, "two"))
+    await add(store, edit(52, "ONE", user="bob"), answer(1, "three"), reaction(1))
+    page = await store.thread("lobby", 1, 0, 3, FAR)
+    assert (places(page), page.more, page.next) == ([1, 52, 104], True, 104)
+    assert b'"ONE"' in page.events[1][1]
+    assert b"reactions" in page.events[0][1]
+    rest = await store.thread("lobby", 1, page.next, 3, FAR)
+    assert (places(rest), rest.more) == ([106], False)
+    assert places(await store.thread("lobby", 52, 0, 9, FAR)) == [52, 53]
+    assert places(await store.thread("lobby", 2, 0, 9, FAR)) == [2]
+    assert places(await store.thread("nowhere", 2, 0, 9, FAR)) == []
+
+
+async def test_of_what_was_deleted_a_thread_has_only_its_beginning(store: SqliteStore) -> None:
+    await add(store, message("root"), answer(1), answer(1), delete(1), delete(2, user="bob"))
+    page = await store.thread("lobby", 1, 0, 9, FAR)
+    assert places(page) == [1, 3]
+    assert page.events[0][1] == b'{"offset":1,"deleted":true}'
+
+
+async def test_a_page_of_a_thread_ends_where_there_are_many_changes(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "MOST_CHANGES", 3)
+    await add(store, message("root"), answer(1), answer(1))
+    await add(store, *[reaction(offset, emoji) for emoji in "ab" for offset in (1, 2, 3)])
+    page = await store.thread("lobby", 1, 0, 9, FAR)
+    assert (places(page), page.more, page.next) == ([1, 2], True, 2)
+    rest = await store.thread("lobby", 1, 2, 9, FAR)
+    assert (places(rest), rest.more) == ([3], False)

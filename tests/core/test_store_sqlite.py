@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Rules, keep_all
@@ -15,8 +16,9 @@ from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Stored
 from chatserver.store.cursors import move_cursors, sweep_cursors
 from chatserver.store.reader import Reader
 from chatserver.store.schema import open_file
+from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import SIZES, WARY, Writer, cut
-from tests.core.histories import delete, edit, message, reaction
+from tests.core.histories import answer, delete, edit, message, reaction
 from tests.core.stores import FAR, STAMP, add, bodies, opened, publication
 
 NOW = 1_800_000_000.0
@@ -247,12 +249,54 @@ async def test_rooms_that_are_kept_are_left_alone(path: Path) -> None:
 
     for room in ("kept", *[f"room{number}" for number in range(250)]):
         async with opened(path, rules) as store:
-            await add(store, *[publication(room, timestamp=at(2)) for _ in range(2)])
+            await add(store, *[publication(room, timestamp=at(2), cid=cid) for cid in "ab"])
     await swept(path, rules)
     async with opened(path, rules) as store:
         assert (await store.state("kept")).oldest == 1
         for room in ("room0", "room199", "room200", "room249"):
             assert (await store.state(room)).oldest == 3
+
+
+async def test_of_a_thread_is_left_what_the_room_keeps(path: Path) -> None:
+    def rules(room: str) -> Keeping:
+        return Keeping(length=2)
+
+    async with opened(path) as store:
+        await add(store, message("root"), *[answer(1) for _ in range(3)])
+    await swept(path, rules)
+    async with opened(path, rules) as store:
+        page = await store.thread("lobby", 1, 0, 9, FAR)
+        assert [offset for offset, _ in page.events] == [3, 4]
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*) FROM reply").fetchone() == (2,)
+    connection.close()
+
+
+async def test_a_room_of_which_nothing_is_left_is_removed_at_the_next_start(path: Path) -> None:
+    def rules(room: str) -> Keeping:
+        return Keeping(age=HOUR)
+
+    epoch = await fill(path, rules, [2, 3], "tea")
+    await fill(path, rules, [2], "newest")
+    await swept(path, rules)
+    async with opened(path, rules) as store:
+        (again,) = await add(store, publication("tea", cid="c2"))
+        assert again.duplicate, "its cids are still known"
+    await swept(path, rules, NOW + 30 * HOUR)
+    bounds = StoreConfig(max_rooms=2)
+    store = SqliteStore(path, bounds)
+    await store.startup(rules)
+    assert (await store.state("tea")).epoch == ""
+    assert (await store.state("newest")).top == 1
+    await add(store, publication("other"))
+    with pytest.raises(ActionError, match="as many rooms"):
+        await add(store, publication("tea"))
+    await store.cleanup()
+    async with opened(path, rules) as store:
+        (later,) = await add(store, publication("tea", cid="c2"))
+        assert not later.duplicate
+        assert later.position.offset == 1
+        assert later.position.epoch != epoch
 
 
 async def test_a_shorter_length_is_applied_by_sweeping(path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from chatserver.errors import StoreError
 from chatserver.positions import Position
@@ -18,7 +19,8 @@ from chatserver.upkeep.export import export, size
 from chatserver.upkeep.load import Loaded, load
 from chatserver.upkeep.progress import Progress
 from chatserver.upkeep.tidy import backup, erase, pages, reset_epochs, vacuum
-from tests.core.stores import add, bodies, found, opened, publication
+from tests.core.histories import answer
+from tests.core.stores import FAR, add, bodies, found, opened, publication
 
 NOW = "2026-11-25T10:00:00.000Z"
 
@@ -72,13 +74,14 @@ async def filled(path: Path) -> Path:
                 publication("long", event(f"long {number}"), user=f"u{number % 3}"),
                 publication("short", event(f"short {number}"), cid=f"c{number}", digest=b"d" * 16),
             )
+        await add(store, structs.replace(answer(1), room="long"))
     return path
 
 
 async def test_an_import_of_an_export_is_the_same_store(filled: Path, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere" / "copy.db"
     lines = exported(filled)
-    assert load(copy, lines, quiet()) == Loaded(2, 120)
+    assert load(copy, lines, quiet()) == Loaded(2, 121)
     assert exported(copy) == lines
     async with opened(filled) as first, opened(copy) as second:
         for room in ("long", "short"):
@@ -86,6 +89,8 @@ async def test_an_import_of_an_export_is_the_same_store(filled: Path, tmp_path: 
             before, after = await first.state(room), await second.state(room)
             assert (after.top, after.oldest) == (before.top, before.oldest)
             assert after.epoch != before.epoch
+        thread = await second.thread("long", 1, 0, 9, FAR)
+        assert [offset for offset, _ in thread.events] == [1, 61]
         old = publication("short", event("short 3"), cid="c3", digest=b"d" * 16)
         (again,) = await add(second, old)
         assert (again.duplicate, again.position.offset) == (True, 4)
@@ -96,7 +101,7 @@ async def test_an_import_of_an_export_is_the_same_store(filled: Path, tmp_path: 
 async def test_an_export_is_one_json_object_a_line(filled: Path) -> None:
     header, room, first, *_ = map(json.loads, exported(filled, "l*"))
     assert header == {"is": "export", "format": 1, "exported": NOW}
-    assert room == {"is": "room", "room": "long", "floor": 1, "top": 60}
+    assert room == {"is": "room", "room": "long", "floor": 1, "top": 61}
     assert first["event"] == {"action": "message", "text": "long 0"}
     assert (first["room"], first["offset"], first["user"]) == ("long", 1, "u0")
 
@@ -140,13 +145,13 @@ Change = Callable[[list[bytes]], list[bytes]]
 
 DAMAGED: dict[str, tuple[Change, str]] = {
     "cut off": (lambda lines: lines[:-1], "'short' has 27 publications from 33 to 60"),
-    "a line is missing": (lambda lines: lines[:9] + lines[10:], "'long' has 59 publications"),
+    "a line is missing": (lambda lines: lines[:9] + lines[10:], "'long' has 60 publications"),
     "two lines swapped": (
         lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]],
         "line 6: the offset 3 does not follow 4",
     ),
     "no room": (lambda lines: lines[:1] + lines[2:], "line 2: a publication has to follow"),
-    "twice": (lambda lines: lines + lines, "line 124: a second export begins here"),
+    "twice": (lambda lines: lines + lines, "line 125: a second export begins here"),
     "no object": (
         lambda lines: [*lines[:2], lines[2].replace(FIRST, b"7")],
         "line 3: `event` is no event",

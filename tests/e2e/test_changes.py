@@ -205,14 +205,20 @@ async def test_what_is_too_old_is_the_moderators(tmp_path: Path) -> None:
         assert (await eve.request("delete", offset=1))["action"] == "sent"
 
 
-async def test_a_message_takes_so_many_changes(tmp_path: Path) -> None:
+async def test_reactions_leave_changes_to_author_and_moderators(tmp_path: Path) -> None:
     async with kept(tmp_path, {"max_changes": 2}) as server:
         ann, _ = await enter(server, "ann")
+        eve, _ = await enter(server, "eve")
         await say(ann, "one")
         for emoji in ("+1", "🎉"):
-            assert (await ann.request("react", offset=1, emoji=emoji))["action"] == "sent"
-        assert await refused(ann, "react", offset=1, emoji="👍") == "forbidden"
+            assert (await eve.request("react", offset=1, emoji=emoji))["action"] == "sent"
+        assert await refused(eve, "react", offset=1, emoji="👍") == "forbidden"
+        for text in ("ONE", "one"):
+            assert (await ann.request("edit", offset=1, text=text))["action"] == "sent"
         assert await refused(ann, "edit", offset=1, text="ONE") == "forbidden"
+        for remove in (False, True):
+            assert (await eve.request("pin", offset=1, remove=remove))["action"] == "sent"
+        assert await refused(eve, "pin", offset=1) == "forbidden"
         assert (await ann.request("delete", offset=1))["action"] == "sent"
 
 

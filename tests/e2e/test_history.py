@@ -343,3 +343,31 @@ async def test_a_start_that_fails_frees_the_file(tmp_path: Path) -> None:
             pass
     async with ChatServer(config) as server:
         await server.connect("alice", "lobby")
+
+
+@pytest.mark.parametrize("durability", ["full", "memory"])
+async def test_a_thread_is_read_by_the_message_it_begins_with(
+    tmp_path: Path, durability: str
+) -> None:
+    async with kept(tmp_path, rooms=[{"match": "*", "durability": durability}]) as server:
+        ann, _ = await enter(server, "ann")
+        await say(ann, "tea?", "it rains")
+        await ann.request("message", text="yes", reply_to=1)
+        await ann.request("message", text='about "reply_to":1')
+        await ann.request("message", text="no", reply_to=1)
+        await ann.request("edit", offset=5, text="well")
+        page = await ann.request("history", thread=1)
+        assert (texts(page), page["offset"], page["more"]) == (["tea?", "yes", "well"], 6, False)
+        page = await ann.request("history", thread=1, limit=2)
+        assert (texts(page), page["more"], page["next"]) == (["tea?", "yes"], True, 3)
+        page = await ann.request("history", thread=1, since=3)
+        assert texts(page) == ["well"]
+        error = await ann.request("history", thread=1, before=3)
+        assert (error["code"], error["field"]) == ("bad_payload", "$.before")
+
+
+async def test_what_keeps_nothing_has_no_threads(tmp_path: Path) -> None:
+    async with kept(tmp_path, rooms=[{"match": "*", "durability": "none"}]) as server:
+        ann, _ = await enter(server, "ann")
+        page = await ann.request("history", thread=1)
+        assert (page["messages"], page["epoch"]) == ([], "")

@@ -1,9 +1,12 @@
 """Messages that a client sends without waiting are stored in their order, whatever is refused."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
 
+from chatserver.publications import Publication
+from chatserver.store.writer import Outcome, Writer
 from chatserver.testing import ChatServer, Frame, Peer
 
 COUNT: Final = 300
@@ -61,3 +64,24 @@ async def test_messages_that_the_store_refuses_are_not_overtaken() -> None:
         assert 10 < len(stored) < 50
         refused = await send_all(peer, [200, 201])
         assert [each["code"] for each in refused] == ["unavailable"] * 2
+
+
+async def test_a_message_that_a_fault_has_ended_holds_nothing_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = Writer.write
+
+    def faulty(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+        if any(b"cursed" in each.body for each in batch):
+            raise RuntimeError("a fault in the store")
+        return write(writer, batch)
+
+    async with ChatServer({"middlewares": []}) as server:
+        peer = await server.connect("ann", "lobby")
+        monkeypatch.setattr(Writer, "write", faulty)
+        (failed,) = await send_all(peer, [1], " is cursed")
+        assert (failed["action"], failed["code"]) == ("error", "internal_error")
+        (stored,) = await send_all(peer, [2])
+        monkeypatch.undo()
+        (again,) = await send_all(peer, [1], " is cursed")
+        assert (stored["offset"], again["offset"], "duplicate" in again) == (1, 2, False)

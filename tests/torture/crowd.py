@@ -17,7 +17,8 @@ from tests.torture.clients import (
     Witness,
 )
 from tests.torture.plan import LENGTHS, Plan
-from tests.torture.writers import Retrier, Writer
+from tests.torture.residents import Resident
+from tests.torture.writers import Moderator, Retrier, Writer
 
 GONE_WITHIN: Final = 60.0
 """Seconds after which clients that do not come back from a life fail the run."""
@@ -44,6 +45,10 @@ class Crowd:
             Writer(name, name, rooms, plan.chance(name), clock)
             for name in _names("writer", scenario.writers)
         ]
+        self.writers += [
+            Moderator(name, name, rooms, plan.chance(name), clock)
+            for name in _names("moderator", scenario.moderators)
+        ]
         self._others: list[Client] = [
             kind(name, name, rooms, plan.chance(name), clock)
             for kind, count in (
@@ -60,12 +65,17 @@ class Crowd:
                 _names("retrier", scenario.retriers), itertools.cycle(self.writers), strict=False
             )
         ]
+        self._residents = [
+            Resident(name, rooms, plan.chance(name), clock)
+            for name in _names("resident", scenario.residents)
+        ]
         self._witness = Witness("witness", "witness", rooms, plan.chance("witness"), clock)
 
     @property
     def journals(self) -> list[Journal]:
         """What all of them sent and got."""
-        return [each.journal for each in (*self.writers, *self._others, self._witness)]
+        clients: list[Client | Resident] = [*self.writers, *self._others, *self._residents]
+        return [each.journal for each in (*clients, self._witness)]
 
     async def live(self, url: str, end: Callable[[Semaphore], Awaitable[None]]) -> None:
         """Use a server until it is gone.
@@ -81,8 +91,9 @@ class Crowd:
         tally = Semaphore(0)
         for writer in self.writers:
             writer.tally = tally
+        clients: list[Client | Resident] = [*self.writers, *self._others, *self._residents]
         async with asyncio.timeout(GONE_WITHIN), TaskGroup() as group:
-            for each in (*self.writers, *self._others):
+            for each in clients:
                 group.create_task(each.live(url))
             await end(tally)
 
@@ -93,9 +104,17 @@ class Crowd:
             ExceptionGroup: The server is gone.
         """
         everybody = (*self.writers, *self._others)
-        await _together(each.write_out(url) for each in self.writers)
+        writing: list[Writer | Resident] = [*self.writers, *self._residents]
+        await _together(each.write_out(url) for each in writing)
         await _together(each.settle(url) for each in everybody)
+        await _together(each.settle() for each in self._residents)
         await _together([self._witness.settle(url)])
+        await self.close()
+
+    async def close(self) -> None:
+        """End what goes on from one life to the next."""
+        for each in self._residents:
+            await each.close()
 
 
 def _names(kind: str, count: int) -> list[str]:

@@ -10,7 +10,7 @@ from tests.torture.checker import check
 from tests.torture.checker.journals import Journal, exchanges
 from tests.torture.checker.streams import read_streams
 from tests.torture.checker.violations import Violation, report
-from tests.torture.plan import LENGTHS, Plan
+from tests.torture.plan import LENGTHS, MODERATORS, Plan
 
 FILE: Final = "chat.db"
 """The server's file, in its data folder and among the evidence."""
@@ -47,7 +47,7 @@ class Outcome:
         """
         streams = read_streams(data / FILE, LENGTHS)
         self.stored = sum(len(stream.rows) for stream in streams.values())
-        self.violations = check(self.journals, streams)
+        self.violations = check(self.journals, streams, MODERATORS)
 
     @property
     def acknowledged(self) -> int:
@@ -101,4 +101,4 @@ class Outcome:
 def check_saved(folder: Path) -> list[Violation]:
     """Judge again what was kept."""
     journals = [Journal.load(file) for file in sorted(folder.glob("*.jsonl"))]
-    return check(journals, read_streams(folder / FILE, LENGTHS))
+    return check(journals, read_streams(folder / FILE, LENGTHS), MODERATORS)

@@ -11,6 +11,9 @@ from tests.torture.points import POINTS
 LENGTHS: Final[Mapping[str, int]] = {"short": 30}
 """Publications kept of rooms that do not keep all; every run has these beside its own."""
 
+MODERATORS: Final = frozenset({"moderator-1", "moderator-2"})
+"""Users who moderate all rooms, as far as a scenario has them."""
+
 
 @dataclass(frozen=True)
 class AtPoint:
@@ -59,18 +62,21 @@ class Scenario:
         lives: How often the server is started, the quiet end not counted.
         ends: What can end a life; they take turns, in an order that the seed decides.
         rooms: How many rooms there are that keep all.
-        writers, readers, slow, churners, latecomers, retriers: How many clients of each kind.
+        writers, moderators, readers, slow, churners, latecomers, retriers, residents: How many
+            clients of each kind.
     """
 
     lives: int
     ends: Sequence[str]
     rooms: int = 2
     writers: int = 3
+    moderators: int = 1
     readers: int = 2
     slow: int = 1
     churners: int = 2
     latecomers: int = 1
     retriers: int = 1
+    residents: int = 1
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {

@@ -11,7 +11,7 @@ from tests.e2e.streams import guarded
 from tests.torture.crowd import Crowd
 from tests.torture.nursery import Nursery, Order
 from tests.torture.outcome import Outcome
-from tests.torture.plan import LENGTHS, AtPoint, AtTime, End, Plan, Stopped
+from tests.torture.plan import LENGTHS, MODERATORS, AtPoint, AtTime, End, Plan, Stopped
 
 END_WITHIN: Final = 20.0
 """Seconds in which a life has to come to its planned end; then it is killed."""
@@ -37,7 +37,12 @@ async def run(plan: Plan, nursery: Nursery, folder: Path, artifacts: Path | None
     outcome = Outcome(plan, crowd.journals)
     users = {journal.user for journal in outcome.journals}
     sections = {"server": {"data_dir": DATA}, "log": {"level": "warning"}, **guarded(*users)}
-    rooms = [{"match": room, "length": length} for room, length in LENGTHS.items()]
+    rooms: list[dict[str, object]] = [
+        *({"match": room, "length": length} for room, length in LENGTHS.items()),
+        {"match": "*"},
+    ]
+    for rule in rooms:
+        rule["moderate"] = [*MODERATORS]
     config = str(configure(folder, **sections, rooms=rooms))
     failed = True
     try:
@@ -65,6 +70,7 @@ async def run(plan: Plan, nursery: Nursery, folder: Path, artifacts: Path | None
         outcome.judge(folder / DATA)
         failed = bool(outcome.violations)
     finally:
+        await crowd.close()
         if failed and artifacts is not None:
             outcome.save(folder / DATA, artifacts)
     return outcome

@@ -128,5 +128,8 @@ def writes(*cids: str) -> Journal:
     return journal(cids[0].partition(".")[0], *map(say, cids))
 
 
+MODERATOR = "eve"
+
+
 def found(stream: Stream, *journals: Journal) -> set[Rule]:
-    return {each.rule for each in check(journals, {ROOM: stream})}
+    return {each.rule for each in check(journals, {ROOM: stream}, {MODERATOR})}

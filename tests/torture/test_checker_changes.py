@@ -86,6 +86,9 @@ def test_a_true_story_is_believed() -> None:
     [
         ({Rule.UNFOLDED}, (ask(since=0), page(6, AT[0], ERASED[3]))),
         ({Rule.UNFOLDED}, (ask(since=0), page(4, LIKED, BEFORE))),
+        ({Rule.UNFOLDED}, (ask(since=0), page(2, EDITED, AT[1]))),
+        ({Rule.UNFOLDED}, (ask(before=3), page(6, LIKED, AT[1]))),
+        ({Rule.UNFOLDED}, (join(last=2), joined(5, LIKED, BEFORE, AT[4]))),
         ({Rule.UNFOLDED}, (ask(since=0), page(4, EDITED, AT[2]))),
         ({Rule.UNFOLDED}, (join(last=1), joined(4, {**BEFORE, "text": "I was Ann"}, more=True))),
         ({Rule.ALTERED}, (since(0), joined(2, EDITED, AT[1], recovered=True))),
@@ -158,6 +161,43 @@ def test_only_its_author_changes_a_message(kind: str) -> None:
     assert found(stream, journal("ann", say("ann.1")), journal("bob", asking(bold))) == {
         Rule.MISTARGETED
     }
+
+
+PIN = change("eve.1", 1, "pin", remove=False)
+UNPIN = change("eve.2", 1, "pin", remove=True)
+
+
+def test_a_pin_stays_until_it_is_taken_off() -> None:
+    stream = log_of(event("ann.1"), PIN, UNPIN)
+    wrote = journal("ann", say("ann.1"))
+
+    def seen(top: int, **fields: object) -> set[Rule]:
+        shown = page(top, {**AT[0], **fields})
+        return found(stream, wrote, journal("eve", asking(PIN), asking(UNPIN), ask(since=0), shown))
+
+    assert not seen(1) | seen(2, pinned=True) | seen(3)
+    assert seen(1, pinned=True) == seen(2) == seen(3, pinned=True) == {Rule.UNFOLDED}
+
+
+@pytest.mark.parametrize("kind", ["pin", "delete", "edit"])
+def test_moderators_pin_and_delete_what_others_wrote(kind: str) -> None:
+    def told(user: str) -> set[Rule]:
+        given: Frame = {"remove": False} if kind == "pin" else {"text": "Mine"}
+        made = change(f"{user}.1", 1, kind, **(given if kind != "delete" else {}))
+        stream = log_of(event("ann.1"), made)
+        if kind == "delete":
+            stream = erased(stream, 1)
+        return found(stream, journal("ann", say("ann.1")), journal(user, asking(made)))
+
+    assert told("eve") == ({Rule.MISTARGETED} if kind == "edit" else set())
+    assert told("bob") == {Rule.MISTARGETED}
+
+
+def test_only_who_may_not_pin_is_refused_it() -> None:
+    for user, rules in (("eve", {Rule.REFUSED}), ("bob", set())):
+        pin = change(f"{user}.9", 1, "pin", remove=False)
+        refused = journal(user, asking(pin), refusal(f"{user}.9", "forbidden"))
+        assert found(log_of(event("ann.1")), journal("ann", say("ann.1")), refused) == rules
 
 
 @pytest.mark.parametrize(

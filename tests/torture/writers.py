@@ -49,7 +49,10 @@ class Writer(Client):
         acknowledged: Messages and changes that are stored.
         open: Those by cid that were sent and are not answered for good yet.
         tally: Released once for each acknowledgement.
+        changes: What it wants to do to a message that it may change.
     """
+
+    changes: Sequence[str] = ("react", "edit", "edit", "delete", "pin")
 
     def __init__(
         self, name: str, user: str, rooms: Sequence[str], chance: Random, clock: Iterator[int]
@@ -123,19 +126,32 @@ class Writer(Client):
     def _change(self, cid: str, offset: int, author: str) -> Request:
         # What is somebody else's is edited and deleted in vain; that is tried now and then.
         action = "react"
-        if author == self.journal.user or self._chance.random() < 0.1:
-            action = self._chance.choice(("react", "edit", "edit", "delete"))
+        if self._may_change(author) or self._chance.random() < 0.1:
+            action = self._chance.choice(self.changes)
         payload: Frame = {"offset": offset}
         if action == "edit":
             payload["text"] = f"I was another before {cid}"
-        elif action == "react":
-            remove = self._chance.random() < 0.4
-            payload |= {"emoji": self._chance.choice(EMOJIS), "remove": remove}
+        elif action in ("react", "pin"):
+            payload["remove"] = self._chance.random() < 0.4
+        if action == "react":
+            payload["emoji"] = self._chance.choice(EMOJIS)
         return Request(action, payload)
+
+    def _may_change(self, author: str) -> bool:
+        return author == self.journal.user
 
     async def _send(self, wire: Wire, request: Request) -> None:
         asked = await wire.send(request.action, **request.payload)
         self._asked[asked] = text(request.payload, "cid")
+
+
+class Moderator(Writer):
+    """Write, pin what anybody wrote, and delete some of it."""
+
+    changes = ("react", "pin", "pin", "delete")
+
+    def _may_change(self, author: str) -> bool:
+        return True
 
 
 class Retrier(Client):

@@ -63,8 +63,10 @@ export interface Removable extends Cid {
 export interface Span {
   /** The messages behind this offset, or the oldest that are kept. */
   since?: number | undefined;
-  /** The messages next before this offset; not with `since`. */
+  /** The messages next before this offset; not with the others. */
   before?: number | undefined;
+  /** Only the message at this offset and those that answer it, the oldest first. */
+  thread?: number | undefined;
   /** 1 to 1000 messages, 50 by default. */
   limit?: number;
 }

@@ -1618,8 +1618,8 @@ export class Chat {
     this.#courier.fail(error, (letter) => letter.fields.cid === cid);
   }
 
-  history(room, { since, before, limit } = {}) {
-    return this.request("history", { room: cleanName(room), since, before, limit });
+  history(room, { since, before, thread, limit } = {}) {
+    return this.request("history", { room: cleanName(room), since, before, thread, limit });
   }
 
   search(text, { room, before, limit } = {}) {

@@ -44,6 +44,8 @@ BUGS: Final[Mapping[str, Bug]] = {
         Bug(answering.newest_left_out, Rule.INCOMPLETE),
         Bug(answering.trimmed_is_recovered, Rule.GAP, "after_commit"),
         Bug(changing.edit_of_another, Rule.UNFOLDED),
+        Bug(changing.pins_unseen, Rule.UNFOLDED),
+        Bug(changing.everybody_pins, Rule.MISTARGETED),
         Bug(changing.edits_left_by_delete, Rule.KEPT),
         Bug(changing.deleted_kept_in_memory, Rule.RESURRECTED),
         Bug(changing.delete_made_again, Rule.TWICE, "after_commit"),

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from chatserver import fold
+from chatserver import Context, Right, fold
 from chatserver.broker.tail import Tail
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
@@ -27,6 +27,26 @@ def edit_of_another() -> None:
         return correct(offset, message, mixed)
 
     plant(fold, "fold", folded)
+
+
+def pins_unseen() -> None:
+    """Show messages in pages without their pins."""
+    correct = fold.fold
+
+    def folded(offset: int, message: Publication, changes: Iterable[Publication]) -> bytes:
+        return correct(offset, message, [each for each in changes if each.kind != "pin"])
+
+    plant(fold, "fold", folded)
+
+
+def everybody_pins() -> None:
+    """Let everybody pin messages."""
+    correct = Context.require_room
+
+    def require_room(context: Context, room: str | None = None, right: Right = Right.WRITE) -> str:
+        return correct(context, room, Right.WRITE if right is Right.MODERATE else right)
+
+    plant(Context, "require_room", require_room)
 
 
 def edits_left_by_delete() -> None:

@@ -4,7 +4,7 @@ Pure functions from logs to violations. Nothing here knows the server's code, on
 the two tables of its file; an import contract sees to that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tests.torture.checker.acknowledging import check_acknowledgements
 from tests.torture.checker.changing import check_changes
@@ -17,18 +17,23 @@ from tests.torture.checker.streams import Stream
 from tests.torture.checker.violations import Violation
 
 
-def check(journals: Sequence[Journal], streams: Mapping[str, Stream]) -> list[Violation]:
+def check(
+    journals: Sequence[Journal],
+    streams: Mapping[str, Stream],
+    moderators: Collection[str] = frozenset(),
+) -> list[Violation]:
     """Return every promise that was broken.
 
     Args:
         journals: What went over each client's connections; users are called by their ids.
         streams: What the file has of each room; all are of durability `full`, none keeps by age.
+        moderators: Ids of the users who moderate all rooms.
     """
     sent = sending(journals)
     streams = {room: restored(stream, sent) for room, stream in streams.items()}
     found = [each for stream in streams.values() for each in check_log(stream, sent)]
-    found += [each for stream in streams.values() for each in check_changes(stream)]
-    found += check_acknowledgements(journals, streams)
+    found += [each for stream in streams.values() for each in check_changes(stream, moderators)]
+    found += check_acknowledgements(journals, streams, moderators)
     found += check_sightings(journals, streams)
     for journal in journals:
         found += check_following(journal, streams)

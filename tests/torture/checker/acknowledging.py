@@ -1,6 +1,6 @@
 """Check what clients were told of their messages against the log."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tests.torture.checker.changing import may_change
 from tests.torture.checker.journals import FINAL, KINDS, Entry, Journal, exchanges, number, text
@@ -10,7 +10,7 @@ from tests.torture.checker.violations import Rule, Violation
 
 
 def check_acknowledgements(
-    journals: Sequence[Journal], streams: Mapping[str, Stream]
+    journals: Sequence[Journal], streams: Mapping[str, Stream], moderators: Collection[str]
 ) -> Iterator[Violation]:
     """Check each `sent` against the log, against the others for its cid, and its turn.
 
@@ -25,7 +25,7 @@ def check_acknowledgements(
             if reply.frame.get("code") == "conflict":
                 yield from _check_conflict(journal, request, reply, streams)
             elif reply.frame.get("code") in FINAL and request.frame["action"] in KINDS:
-                yield from _check_refusal(journal, request, reply, streams)
+                yield from _check_refusal(journal, request, reply, streams, moderators)
             if reply.frame.get("action") != "sent":
                 continue
             shown = journal.shown(reply)
@@ -87,7 +87,11 @@ def _check_conflict(
 
 
 def _check_refusal(
-    journal: Journal, request: Entry, reply: Entry, streams: Mapping[str, Stream]
+    journal: Journal,
+    request: Entry,
+    reply: Entry,
+    streams: Mapping[str, Stream],
+    moderators: Collection[str],
 ) -> Iterator[Violation]:
     room, cid = text(request.frame, "room"), text(request.frame, "cid")
     stream = streams.get(room, Stream(room, "", ()))
@@ -106,7 +110,8 @@ def _check_refusal(
         )
     else:
         kind = asked(request.frame)["action"]
-        founded = target is not None and not may_change(journal.user, kind, target)
+        known = target is not None or kind == "pin"
+        founded = known and not may_change(journal.user, kind, target, moderators)
     if not founded:
         what = f"{journal.client} was refused {cid}, for which room {room} has no reason"
         sides = (journal.shown(request), journal.shown(reply), str(target))

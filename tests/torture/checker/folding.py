@@ -39,6 +39,9 @@ def folded(stream: Stream, row: Row, top: int) -> Frame:
             break
         if change.event.get("action") == "edit":
             frame |= {"text": change.event["text"], "edited": change.event["timestamp"]}
+        elif change.event.get("action") == "pin":
+            frame.pop("pinned", None)
+            frame |= {} if change.event["remove"] else {"pinned": True}
         elif change.event.get("action") == "reaction":
             senders = reactions.setdefault(text(change.event, "emoji"), [])
             if (change.user in senders) is change.event["remove"]:

@@ -9,7 +9,13 @@ from typing import Final, NamedTuple
 
 Frame = dict[str, object]
 
-KINDS: Final = {"message": "message", "edit": "edit", "delete": "delete", "react": "reaction"}
+KINDS: Final = {
+    "message": "message",
+    "edit": "edit",
+    "delete": "delete",
+    "react": "reaction",
+    "pin": "pin",
+}
 """Actions that publish under a cid, and what their events are called."""
 
 FINAL: Final = frozenset({"not_found", "forbidden"})

@@ -119,6 +119,8 @@ def _verdict(
         target = row.offset if row.target is None else row.target
         if request.at > deleted.get((sighting.room, target), request.at):
             return Rule.RESURRECTED
+    if sighting.folded and row.target is not None and row.target > _since(request):
+        return Rule.UNFOLDED
     expected = (folded if sighting.folded else replayed)(stream, row, sighting.top)
     # A deletion may show before its place is reached: what is on disk is ahead of the members.
     if frame == expected or (is_deleted and stream.deletion_of(row) is not None):
@@ -126,6 +128,11 @@ def _verdict(
     if expected.get("deleted"):
         return Rule.RESURRECTED
     return Rule.UNFOLDED if sighting.folded else Rule.ALTERED
+
+
+def _since(request: Entry | None) -> int:
+    """Return the offset behind which a page begins that tells changes before it by themselves."""
+    return 0 if request is None else max(0, number(request.frame, "since"))
 
 
 def _check_complete(

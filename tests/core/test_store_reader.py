@@ -1,0 +1,70 @@
+"""Reads of histories do not wait for ever, whatever holds them up."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chatserver.errors import ActionError
+from chatserver.publications import RoomState
+from chatserver.store import reader
+from chatserver.store.sqlite import SqliteStore
+from tests.core.stores import add, opened, publication
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    async with opened(tmp_path / "chat.db") as store:
+        await add(store, publication())
+        yield store
+
+
+def reading(store: SqliteStore) -> "asyncio.Task[RoomState]":
+    return asyncio.create_task(store.state("lobby"))
+
+
+async def refused(read: "asyncio.Task[RoomState]") -> None:
+    async with asyncio.timeout(10):
+        with pytest.raises(ActionError) as caught:
+            await read
+    assert (caught.value.code, caught.value.retry_after) == ("unavailable", 1)
+
+
+async def test_a_read_that_takes_too_long_is_given_up_and_the_next_is_answered(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "PATIENCE", 0.1)
+    look = store._reader._overdue
+    overdue = threading.Event()
+
+    def wait() -> bool:
+        if look():
+            overdue.set()
+        return overdue.is_set()
+
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    monkeypatch.setattr(reader, "FIND_ROOM", f"{endless} WHERE ? IS NOT NULL")
+    store._reader._connection.set_progress_handler(wait, 1000)
+    await refused(reading(store))
+    assert await asyncio.to_thread(overdue.wait, 10), "SQLite goes on, though nobody waits for it"
+    monkeypatch.undo()
+    store._reader._connection.set_progress_handler(look, 1000)
+    async with asyncio.timeout(10):
+        assert (await reading(store)).top == 1
+
+
+async def test_who_waits_too_long_for_the_disk_is_refused(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+    hung = store._reader._thread.submit(free.wait)
+    monkeypatch.setattr(reader, "PATIENCE", 0.05)
+    await refused(reading(store))
+    monkeypatch.undo()
+    late = reading(store)
+    await asyncio.sleep(0)
+    free.set()
+    assert (await late).top == 1
+    assert hung.result()
