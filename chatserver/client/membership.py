@@ -130,7 +130,9 @@ class Membership:
 
     def name(self, epoch: str) -> None:
         """Take the name of the room's history from an acknowledgement, which saves a join."""
-        self._stream.name(epoch)
+        # A join that is under way already would pass for one after an interruption.
+        if self._following:
+            self._stream.name(epoch)
 
     def lose(self) -> None:
         """Note that the connection is lost."""

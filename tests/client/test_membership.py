@@ -172,6 +172,30 @@ async def test_our_own_first_message_names_its_history_as_well(server: Scripted)
         assert [frame["action"] for frame in server.asked].count("join") == 1
 
 
+async def test_a_name_that_comes_while_it_is_asked_for_is_no_interruption(
+    server: Scripted,
+) -> None:
+    server.answers["join"] = lambda _: joined(offset=0, epoch="")
+    server.answers["message"] = lambda frame: {
+        "action": "sent",
+        "room": "lobby",
+        "cid": frame["cid"],
+        "timestamp": "now",
+        "offset": 2,
+        "epoch": "e",
+    }
+    async with connect(server.url) as chat, chat.join("lobby") as room:
+        await anext(room)
+        await server.request("join")
+        server.answers["join"] = lambda _: None
+        await server.say(**message(1))
+        asked = await server.request("join")
+        await room.publish("second")
+        found = joined(offset=2, epoch="e", recovered=True, messages=[message(1), message(2)])
+        await server.say(**found, id=asked["id"])
+        assert offsets(await take(room, 2)) == [1, 2]
+
+
 async def test_an_event_of_a_plugin_is_followed_like_a_message(server: Scripted) -> None:
     async with connect(server.url) as chat, chat.join("lobby") as room:
         await anext(room)
