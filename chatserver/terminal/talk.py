@@ -260,8 +260,10 @@ class Talk:
             async for event in place.room:
                 self._show(place, event)
         except ActionError as error:
-            self._screen.answer(f"Error: {self.title(place)}: {error.message}")
+            title = self.title(place)
             self._forget(place)
+            # Only now, as what is told in a room goes with it.
+            self._screen.answer(f"Error: {title}: {error.message}")
         except ClientError:
             pass  # `run` tells
 

@@ -94,6 +94,17 @@ async def test_a_conversation(tmp_path: Path) -> None:
         await seat.read("Error: There is no /frob")
 
 
+async def test_why_a_room_cannot_be_joined_is_told(tmp_path: Path) -> None:
+    rules = [{"match": "staff", "join": ["boss"]}]
+    async with (
+        ChatServer({**kept(tmp_path), "rooms": rules}) as server,
+        seated(f"{server.url}/ws") as seat,
+    ):
+        await seat.type("/join staff")
+        await seat.read("Error: staff: You may not join in that room")
+        await seat.see(lambda: not seat.rooms)
+
+
 async def test_what_is_unread_is_counted_until_it_is_seen(tmp_path: Path) -> None:
     async with (
         ChatServer(kept(tmp_path)) as server,
