@@ -324,4 +324,5 @@ class Context(Struct, frozen=True, eq=False):
             ActionError: ``forbidden``.
         """
         if not self.hub.allows(self.session, right, room):
-            raise ActionError(ErrorCode.FORBIDDEN, f"You may not {right} in that room")
+            what = "join" if right is Right.JOIN else f"{right} in"
+            raise ActionError(ErrorCode.FORBIDDEN, f"You may not {what} that room")

@@ -53,7 +53,7 @@ async def test_what_is_not_granted_is_forbidden_also_in_a_joined_room() -> None:
         ctx.require_room()
     assert caught.value.code == "forbidden"
     ctx.require_right("news", Right.JOIN)
-    with pytest.raises(ActionError, match="may not join"):
+    with pytest.raises(ActionError, match="may not join that room"):
         ctx.require_right("elsewhere", Right.JOIN)
 
 

@@ -101,7 +101,7 @@ async def test_why_a_room_cannot_be_joined_is_told(tmp_path: Path) -> None:
         seated(f"{server.url}/ws") as seat,
     ):
         await seat.type("/join staff")
-        await seat.read("Error: staff: You may not join in that room")
+        await seat.read("Error: staff: You may not join that room")
         await seat.see(lambda: not seat.rooms)
 
 
