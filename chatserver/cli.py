@@ -64,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"chatserver: {escape(str(error))}", file=sys.stderr)
         return FAILED
     except OSError as error:
-        reason = error if error.filename else error.strerror or error
-        print(f"chatserver: {escape(str(reason))}", file=sys.stderr)
+        reason = error.strerror or str(error)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"chatserver: {escape(where + reason)}", file=sys.stderr)
         return FAILED
 
 

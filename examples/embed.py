@@ -46,10 +46,11 @@ PAGE = """<!doctype html>
 """
 
 CHAT = {
+    "server": {"data_dir": "data/shop"},
     "middlewares": ["origin", "rate_limit", "auth", "size_limit"],
 }
 """The chat's configuration, as config.yaml would have it; `auth` alone lets in only those whom
-`customer` knows. Its data folder is `data` where the shop is started."""
+`customer` knows. Its data folder is not that of a server started here with `make run`."""
 
 routes = web.RouteTableDef()
 

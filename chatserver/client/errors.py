@@ -18,6 +18,9 @@ from chatserver.errors import ActionError, ChatError, ErrorCode
 RETRY_AFTER: Final = 1.0
 """Seconds to wait after a refusal that says nothing about it."""
 
+MOST_WAIT: Final = 3600.0
+"""Seconds to wait at most, whatever a refusal says."""
+
 _RETRYABLE: Final = frozenset(
     {ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.DRAINING}
 )
@@ -86,4 +89,6 @@ def retryable(error: ActionError) -> bool:
 
 def retry_after(error: ActionError) -> float:
     """Return the seconds to wait before a refused request is sent again."""
-    return RETRY_AFTER if error.retry_after is None else error.retry_after
+    asked = error.retry_after or 0.0
+    # A wait that is none would have the request sent again and again without one.
+    return min(asked, MOST_WAIT) if asked > 0 else RETRY_AFTER

@@ -70,11 +70,17 @@ def read_events(room: str, messages: list[Raw]) -> list[Publication]:
 
 
 def read_error(raw: str) -> ActionError:
-    """Read an error reply."""
-    found = _failure(raw)
+    """Read an error reply; one whose fields are not those of the protocol says nothing but that."""
+    try:
+        found = _failure(raw)
+    except ValidationError:
+        found = Failure(message="The server answered with an error that cannot be read")
     return ActionError(found.code, found.message, field=found.field, retry_after=found.retry_after)
 
 
 def read_return(raw: str) -> float:
-    """Read the event `reconnect`: the seconds after which to come back."""
-    return _return(raw).after_ms / 1000
+    """Read the event `reconnect`: the seconds after which to come back, 0 where it has no time."""
+    try:
+        return _return(raw).after_ms / 1000
+    except ValidationError:
+        return 0.0

@@ -22,10 +22,11 @@ _AFTER: Final = f"""SELECT {_COLUMNS} FROM publication
 _BEFORE: Final = f"""SELECT {_COLUMNS} FROM publication
     WHERE room = ? AND offset >= ? AND offset <= ? AND target IS NULL
     ORDER BY offset DESC LIMIT ?"""  # noqa: S608 - constants
-_OF_P: Final = ", ".join(f"p.{column}" for column in _COLUMNS.split(", "))
+_OF_P: Final = ", ".join(f"p.{column}" for column in _COLUMNS.split(", ")[1:])
+# The offset is that of `reply`, whose order is known: by that of `publication` all would be sorted.
 _THREAD: Final = f"""SELECT {_COLUMNS} FROM publication
     WHERE room = ?1 AND offset = ?2 AND offset >= ?3 AND target IS NULL
-    UNION ALL SELECT {_OF_P} FROM reply r
+    UNION ALL SELECT r.offset, {_OF_P} FROM reply r
     CROSS JOIN publication p ON p.room = r.room AND p.offset = r.offset
     WHERE r.room = ?1 AND r.root = ?2 AND r.offset >= ?3 AND r.offset <> ?2
     AND p.target IS NULL AND p.body IS NOT NULL

@@ -56,6 +56,7 @@ _INSERT: Final = {
     for size in SIZES
 }
 INSERT_REPLY: Final = "INSERT INTO reply (room, root, offset) VALUES (?, ?, ?)"
+_FORGET_REPLY: Final = "DELETE FROM reply WHERE room = ? AND offset = ?"
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM publication"
 _FIND: Final = {
     size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - constants
@@ -339,6 +340,8 @@ class Writer:
             "UPDATE publication SET body = NULL WHERE room = ? AND target = ? AND offset < ?",
             (room.number, target, eraser),
         )
+        # Whoever reads a thread would look at each of its deleted messages.
+        self._connection.execute(_FORGET_REPLY, (room.number, target))
         self._scrub = True
 
     def _rooms(self, batch: Sequence[Publication], *, full: bool) -> dict[str, Room]:

@@ -51,7 +51,7 @@ class Transcript:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self._by_offset: dict[int, Entry] = {}
-        self._reacted: dict[tuple[int, str], set[str]] = {}
+        self._reacted: dict[int, dict[str, set[str]]] = {}
 
     @property
     def oldest(self) -> int | None:
@@ -119,8 +119,9 @@ class Transcript:
                     reactions={emoji: told.count for emoji, told in event.reactions.items()},
                 )
                 if event.offset is not None:
-                    for emoji, told in event.reactions.items():
-                        self._reacted[event.offset, emoji] = set(told.senders)
+                    self._reacted[event.offset] = {
+                        emoji: set(told.senders) for emoji, told in event.reactions.items()
+                    }
         if entry.offset is not None:
             self._by_offset[entry.offset] = entry
         return entry
@@ -131,6 +132,7 @@ class Transcript:
             gone = self.entries.pop(0)
             if gone.offset is not None:
                 del self._by_offset[gone.offset]
+                self._reacted.pop(gone.offset, None)
         return entry
 
     def _change(self, event: Event) -> Entry | None:
@@ -152,10 +154,12 @@ class Transcript:
         return entry
 
     def _react(self, entry: Entry, change: Change, sender: str) -> None:
-        senders = self._reacted.setdefault((change.target, change.emoji), set())
-        if change.remove == (sender not in senders):
-            return
+        senders = self._reacted.setdefault(change.target, {}).setdefault(change.emoji, set())
         count = entry.reactions.get(change.emoji, 0)
+        # Histories tell only some of many senders; who is none of few has nothing to take back.
+        reacted = sender in senders or (change.remove and count > len(senders))
+        if change.remove != reacted:
+            return
         if change.remove:
             senders.discard(sender)
             count -= 1

@@ -196,3 +196,14 @@ async def test_the_messages_of_a_room_that_refuses_us_fail(server: Scripted) -> 
             assert refused.value.code == ErrorCode.FORBIDDEN
             server.answers["message"] = lambda _: error("not_joined")
     assert texts(server) == []
+
+
+async def test_an_error_that_cannot_be_read_ends_one_message_and_nothing_else(
+    chat: ChatClient, server: Scripted
+) -> None:
+    server.answers["message"] = lambda _: error("rate_limited", retry_after="soon")
+    with pytest.raises(ActionError, match="cannot be read"):
+        await publish(chat, "1")[0]
+    server.answers["message"] = sent
+    await publish(chat, "2")[0]
+    assert texts(server) == ["1", "2"]

@@ -73,7 +73,13 @@ def test_errors() -> None:
     assert (error.code, error.message, error.field) == ("bad_payload", "No", "$.text")
     assert error.retry_after == 1.5
     assert read_error('{"action":"error"}').code == "internal_error"
+    error = read_error('{"code":"rate_limited","retry_after":"soon"}')
+    assert (error.code, error.message) == (
+        "internal_error",
+        "The server answered with an error that cannot be read",
+    )
 
 
 def test_when_to_return() -> None:
     assert read_return('{"action":"reconnect","after_ms":250,"reason":"shutdown"}') == 0.25
+    assert read_return('{"action":"reconnect","after_ms":"soon"}') == 0

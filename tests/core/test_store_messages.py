@@ -168,3 +168,23 @@ async def test_a_page_of_a_thread_ends_where_there_are_many_changes(
     assert (places(page), page.more, page.next) == ([1, 2], True, 2)
     rest = await store.thread("lobby", 1, 2, 9, FAR)
     assert (places(rest), rest.more) == ([3], False)
+
+
+@pytest.mark.parametrize("deleted", [0, 990])
+async def test_a_page_of_a_long_thread_costs_what_one_of_a_short_thread_does(
+    store: SqliteStore, deleted: int
+) -> None:
+    answers = range(2, 1002)
+    await add(store, message("root"), *[answer(1) for _ in answers])
+    await add(store, *[delete(offset, user="bob") for offset in answers[:deleted]])
+    looks = 0
+
+    def look() -> bool:
+        nonlocal looks
+        looks += 1
+        return False
+
+    store._reader._connection.set_progress_handler(look, 100)
+    page = await store.thread("lobby", 1, 0, 10, FAR)
+    assert places(page) == [1, *answers[deleted : deleted + 9]]
+    assert looks < 50

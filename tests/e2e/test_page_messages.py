@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 from playwright.async_api import expect
 
+from chatserver.client import connect
 from tests.e2e.people import Person, Servers, Visits, Wire
 
 pytest_plugins = ["tests.e2e.browser"]
@@ -159,6 +160,22 @@ async def test_reactions_add_up(serve: Servers, visit: Visits) -> None:
     await expect(bob.page.get_by_role("button", name="🎉 1", pressed=False)).to_be_visible()
     await alice.page.get_by_role("button", name="🎉 1").click()
     await expect(bob.page.locator(".reaction")).to_have_count(0)
+
+
+async def test_nobody_takes_the_reactions_of_others_back(serve: Servers, visit: Visits) -> None:
+    server = await serve()
+    alice = await visit(server.url)
+    await alice.enter("alice")
+    await alice.say("cake?")
+    await alice.act("cake?", "React")
+    await alice.page.get_by_role("button", name="React with 🎉").click()
+    mine = alice.page.get_by_role("button", name="🎉 1", pressed=True)
+    await expect(mine).to_be_visible()
+    async with connect(server.url + "ws", username="mallory") as chat, chat.join("lobby") as room:
+        await chat.request("react", room="lobby", offset=1, emoji="🎉", remove=True)
+        await room.publish("no cake")
+        await alice.sees("no cake")
+        await expect(mine).to_be_visible()
 
 
 async def test_an_answer_leads_to_its_question(serve: Servers, visit: Visits) -> None:

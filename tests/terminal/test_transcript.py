@@ -41,6 +41,15 @@ def test_each_user_reacts_once() -> None:
     assert entry.reactions == {}
 
 
+def test_of_many_users_not_all_are_known_who_take_a_reaction_back() -> None:
+    kept = Transcript()
+    entry = kept.take(said(1, reactions={"+1": Reaction(3, ["ann"])}))
+    assert entry is not None
+    for sender, left in (("zoe", 2), ("eve", 1), ("mallory", 1)):
+        kept.take(changed("reaction", 1, sender, emoji="+1", remove=True))
+        assert entry.reactions == {"+1": left}
+
+
 def test_nothing_is_shown_twice() -> None:
     kept = Transcript()
     assert kept.take(said(3)) is not None

@@ -42,6 +42,55 @@ test("a rate that was refused once is kept below", async (t) => {
   assert.equal(refused, 0);
 });
 
+// Let a refusal of the rate limit say something else about the time to wait; `onRefused` follows.
+function tellWait(test, wait, onRefused) {
+  const { WebSocket } = globalThis;
+  globalThis.WebSocket = class extends WebSocket {
+    set onmessage(listener) {
+      super.onmessage = ({ data }) => {
+        const frame = JSON.parse(data);
+        const refused = frame.code === "rate_limited";
+        listener({ data: refused ? JSON.stringify({ ...frame, retry_after: wait }) : data });
+        if (refused) onRefused();
+      };
+    }
+  };
+  test.after(() => Object.assign(globalThis, { WebSocket }));
+}
+
+const SLOW = { middlewares: [{ rate_limit: { connection: { rate: 2, burst: 10 } } }, "size_limit"] };
+
+for (const wait of [-5, "soon"]) {
+  test(`a refusal that says to wait ${wait} leads to no rush`, async (t) => {
+    let refused = 0;
+    tellWait(t, wait, () => (refused += 1));
+    const server = await Server.start(t, SLOW);
+    const chat = open(t, server.url, { username: "alice" });
+    const room = await chat.join("lobby");
+    await Promise.all(["1", "2", "3", "4"].map((text) => room.publish(text)));
+    assert.ok(refused > 0 && refused <= 4, `${refused} refusals`);
+  });
+}
+
+test("a wait of many years is no timer that overflows", async (t) => {
+  const { setTimeout } = globalThis;
+  const delays = [];
+  globalThis.setTimeout = (call, delay) => {
+    delays.push(delay);
+    return setTimeout(call, delay);
+  };
+  t.after(() => Object.assign(globalThis, { setTimeout }));
+  let onRefused;
+  const refused = new Promise((resolve) => (onRefused = resolve));
+  tellWait(t, 1e9, onRefused);
+  const server = await Server.start(t, SLOW);
+  const chat = open(t, server.url, { username: "alice" });
+  const room = await chat.join("lobby");
+  for (const text of ["1", "2", "3", "4", "5"]) room.publish(text).catch(() => {});
+  await refused;
+  assert.ok(Math.max(...delays) < 2 ** 31);
+});
+
 test("what is refused for good is told, and what is behind it goes on", async (t) => {
   const server = await Server.start(t);
   const chat = open(t, server.url, { username: "alice", maxOutbox: 3 });

@@ -6,6 +6,7 @@
 const SUBPROTOCOL = "chatserver.v1";
 const RETRYABLE = new Set(["rate_limited", "unavailable", "timeout", "draining"]);
 const RETRY_AFTER = 1_000; // after a refusal that says nothing about it
+const MOST_WAIT = 3_600_000; // whatever a server says
 const SLOW_DOWN = 5_000; // after 3013, whose receiver has been too fast for a while
 // Closes that the next connection would only repeat, 1000 among them: the server is done.
 const FAULTS = new Set([1000, 1002, 1003, 1007, 1008, 1009, 1010]);
@@ -82,8 +83,9 @@ function retryable(error) {
   return error instanceof ActionError && RETRYABLE.has(error.code);
 }
 
-function retryAfter(error) {
-  return error.retryAfter === null ? RETRY_AFTER : error.retryAfter * 1_000;
+// A wait that is none would have the request sent again and again without one.
+function retryAfter({ retryAfter: asked }) {
+  return asked > 0 ? Math.min(asked * 1_000, MOST_WAIT) : RETRY_AFTER;
 }
 
 // Waiting
@@ -657,7 +659,7 @@ class Connection {
 
   // The close that follows may get lost, so the time to come back counts from here.
   #leaveSoon({ after_ms: after, reason }) {
-    this.#returnAt = Date.now() + (after >= 0 ? after : 0);
+    this.#returnAt = Date.now() + (after >= 0 ? Math.min(after, MOST_WAIT) : 0);
     const text = reason ? ` (${reason})` : "";
     this.#after(this.#returnAt - Date.now(), () => {
       this.leave({ reason: `The server asked us to connect again${text}`, code: 3011 });

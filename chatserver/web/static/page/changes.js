@@ -34,8 +34,9 @@ const CHANGES = {
   reaction({ reactions }, { emoji, remove, sender }) {
     const reaction = reactions.get(emoji) ?? { count: 0, senders: new Set() };
     if (remove) {
-      reaction.count -= 1;
-      reaction.senders.delete(sender);
+      // Histories tell only some of many senders; who is none of few has nothing to take back.
+      const untold = reaction.count - reaction.senders.size;
+      if (reaction.senders.delete(sender) || untold > 0) reaction.count -= 1;
     } else if (!reaction.senders.has(sender)) {
       reaction.count += 1;
       reaction.senders.add(sender);
