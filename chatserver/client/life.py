@@ -17,7 +17,7 @@ from aiohttp import (
     WSServerHandshakeError,
 )
 from aiohttp import ClientError as AiohttpError
-from msgspec import Struct
+from msgspec import Struct, ValidationError
 from msgspec.structs import replace
 
 from chatserver.client.backoff import Backoff
@@ -28,7 +28,7 @@ from chatserver.client.replies import Refreshed, Registered, Welcome
 from chatserver.client.tokens import GuestKeeper, TokenSource, fetch, refresh_in
 from chatserver.client.verdicts import TLS_HANDSHAKE, Verdict, after_close, after_refusal
 from chatserver.client.wire import Frame
-from chatserver.errors import ActionError, ErrorCode
+from chatserver.errors import ActionError, CloseCode, ErrorCode
 
 log = logging.getLogger("chatserver.client")
 
@@ -202,6 +202,9 @@ class Life:
         except ActionError as error:
             lasting = None if retryable(error) else error
             connection.leave(Verdict(error.message, error=lasting, wait=retry_after(error)))
+        except ValidationError as error:
+            why = f"The server does not speak {SUBPROTOCOL} as we know it: {error}"
+            connection.leave(after_close(CloseCode.PROTOCOL_ERROR, why))
         except Exception:
             connection.leave(Verdict("The client failed"))
             raise

@@ -145,6 +145,13 @@ async def test_a_server_that_does_not_say_welcome_is_left(server: Scripted) -> N
     await (await entering).close()
 
 
+async def test_a_welcome_that_nobody_understands_is_final(server: Scripted) -> None:
+    server.answers["hello"] = lambda _: {"action": "welcome"}
+    with pytest.raises(ClosedError, match=r"does not speak chatserver\.v1.*`user`"):
+        async with connect(server.url) as chat:
+            await chat.request("ping")
+
+
 async def test_the_name_is_registered_on_each_connection(server: Scripted) -> None:
     server.answers["register"] = lambda _: {"action": "registered", "username": "alice"}
     async with connect(server.url, backoff=at_once(), username=" alice") as chat:

@@ -40,7 +40,8 @@ export class Session {
     this.#token = token;
     this.#device = device;
     this.#tab = tab;
-    this.#names = device.get("names") ?? {};
+    // Without a prototype: a user's id may be "constructor".
+    this.#names = Object.assign(Object.create(null), device.get("names"));
   }
 
   get user() {
