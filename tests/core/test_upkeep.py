@@ -14,7 +14,7 @@ from chatserver.errors import StoreError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping
 from chatserver.store.sqlite import SqliteStore
-from chatserver.upkeep import UpkeepError
+from chatserver.upkeep import UpkeepError, files
 from chatserver.upkeep.export import export, size
 from chatserver.upkeep.load import Loaded, load
 from chatserver.upkeep.progress import Progress
@@ -229,7 +229,10 @@ async def test_who_is_erased_left_no_byte(path: Path) -> None:
         assert (await store.cursors(["ann"]))["ann"] == {"lobby": Position("e", 1)}
 
 
-async def test_erasing_beside_a_reader_is_not_called_done(path: Path) -> None:
+async def test_erasing_beside_a_reader_is_not_called_done(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PATIENCE", 0.1)
     async with opened(path) as store:
         await add(store, publication(body=event("kumquat"), user="eve"))
     reader = sqlite3.connect(path, isolation_level=None)

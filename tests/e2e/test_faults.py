@@ -37,6 +37,7 @@ class FaultyPlugin(Plugin[NoConfig]):
         super().__init__(NoConfig())
         self.cancelled = asyncio.Event()
         self.release = asyncio.Event()
+        self.begun = asyncio.Semaphore(0)
         self.started = 0
 
     @action("faulty.raise")
@@ -93,6 +94,7 @@ class FaultyPlugin(Plugin[NoConfig]):
 
     @action("faulty.never")
     async def never(self, ctx: Context) -> Outcome:
+        self.begun.release()
         return Pending(asyncio.get_running_loop().create_future())
 
     @action("faulty.odd_later")
@@ -242,11 +244,13 @@ async def test_outcomes_that_never_come_do_not_keep_a_lost_connection(
     config = {"limits": {**QUICK["limits"], "max_in_flight": 2}}
     async with ChatServer(config, plugins=[plugin]) as chat:
         watcher = await chat.connect("watcher", "lobby")
-        stuck = await chat.connect("stuck", "lobby")
-        await watcher.expect("notification", text="stuck joined lobby")
-        for _ in range(2):
-            await stuck.send("faulty.never")
-        await stuck.close()
+        with await asyncio.to_thread(RawClient, int(chat.url.rpartition(":")[2])) as stuck:
+            stuck.send_text('{"action": "register", "username": "stuck"}')
+            stuck.send_text('{"action": "join", "room": "lobby"}')
+            await watcher.expect("notification", text="stuck joined lobby")
+            for _ in range(2):
+                stuck.send_text('{"action": "faulty.never"}')
+                await plugin.begun.acquire()
         await watcher.expect("notification", text="stuck left lobby")
 
 

@@ -177,7 +177,7 @@ class Latecomer(Client):
 
     async def visit(self, wire: Wire) -> None:
         """Join as if it were the first time, sometimes on top of a membership."""
-        for _ in range(self._chance.randint(1, 3)):
+        for _ in range(self._chance.randint(5, 15)):
             room = self._chance.choice(self._rooms)
             await self.ask(wire, "join", room=room, last=self._chance.choice((1, 20, 200)))
             for _ in range(self._chance.randint(1, 30)):

@@ -158,8 +158,8 @@ def plan_for(bug: str, seed: int) -> Plan:
         bug: Its name in `BUGS`.
         seed: Decides what is left to chance.
     """
-    point = BUGS[bug].point
-    plan = make_plan("points", seed, lives=4, ends=[point]) if point else make_plan("steady", seed)
+    end = BUGS[bug].end
+    plan = make_plan("points", seed, lives=4, ends=[end]) if end else make_plan("steady", seed)
     return replace(plan, bug=bug)
 
 

@@ -63,7 +63,7 @@ class Wire:
 async def opened(
     url: str, journal: Journal, number: int, clock: Iterator[int], unread: int | None
 ) -> AsyncIterator[Wire]:
-    """Connect as the journal's user; close at the end.
+    """Connect as the journal's user; close at the end, or cut where not everything is read.
 
     Args:
         url: Where to.
@@ -87,4 +87,9 @@ async def opened(
         open_timeout=PATIENCE,
         close_timeout=PATIENCE,
     ) as socket:
-        yield Wire(socket, journal, number, clock)
+        wire = Wire(socket, journal, number, clock)
+        try:
+            yield wire
+        finally:
+            if unread is not None:
+                wire.drop()  # Closing would wait for an answer behind what nobody reads.

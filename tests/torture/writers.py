@@ -76,7 +76,7 @@ class Writer(Client):
         wire.drop()
 
     async def write_out(self, url: str) -> None:
-        """Visit a server that stays up until everything is answered."""
+        """Visit a server that stays up until everything is answered, the last changes too."""
         self.journal.settled = True
         while not await self._connect(url, self._write_out):
             pass
@@ -86,6 +86,28 @@ class Writer(Client):
         await self.send_again(wire)
         while self.open:
             self.take(await wire.receive())
+        await self._change_own(wire)
+
+    async def _change_own(self, wire: Wire) -> None:
+        """Make each change once, and some in vain: chance does so too, but not in every run."""
+        room = self._rooms[0]
+        kept, gone = [
+            number(await self._ask_for(wire, room, "message", text=said), "offset")
+            for said in ("I stand by this", "I take this back")
+        ]
+        for offset in (kept, gone):
+            await self._ask_for(wire, room, "edit", offset=offset, text="I never said that")
+            await self._ask_for(wire, room, "pin", offset=offset, remove=False)
+        await self._ask_for(wire, room, "delete", offset=gone)
+        await self._ask_for(wire, room, "react", offset=gone, emoji=EMOJIS[0], remove=False)
+
+    async def _ask_for(self, wire: Wire, room: str, action: str, **payload: object) -> Frame:
+        """Write something and return the answer."""
+        asked = await self._begin(wire, room, self._new_cid(), Request(action, payload))
+        while (frame := await wire.receive()).get("id") != asked:
+            self.take(frame)
+        self.take(frame)
+        return frame
 
     async def send_again(self, wire: Wire) -> None:
         """Send everything that is not answered, in order, under the same cids."""
@@ -110,14 +132,20 @@ class Writer(Client):
                 self._known[text(frame, "room")].append((number(frame, "offset"), author))
 
     async def _write(self, wire: Wire) -> None:
-        self._written += 1
-        cid = f"{self.journal.client}.{self._written}"
+        cid = self._new_cid()
         room = self._chance.choice(self._rooms)
         request = self._say(cid)
         if self._known[room] and self._chance.random() < CHANGING:
             request = self._change(cid, *self._chance.choice(self._known[room]))
+        await self._begin(wire, room, cid, request)
+
+    async def _begin(self, wire: Wire, room: str, cid: str, request: Request) -> int:
         self.open[cid] = Request(request.action, {"room": room, "cid": cid, **request.payload})
-        await self._send(wire, self.open[cid])
+        return await self._send(wire, self.open[cid])
+
+    def _new_cid(self) -> str:
+        self._written += 1
+        return f"{self.journal.client}.{self._written}"
 
     def _say(self, cid: str) -> Request:
         body = "x" * self._chance.randint(0, LARGE) if self._chance.random() < 0.1 else ""
@@ -140,9 +168,10 @@ class Writer(Client):
     def _may_change(self, author: str) -> bool:
         return author == self.journal.user
 
-    async def _send(self, wire: Wire, request: Request) -> None:
+    async def _send(self, wire: Wire, request: Request) -> int:
         asked = await wire.send(request.action, **request.payload)
         self._asked[asked] = text(request.payload, "cid")
+        return asked
 
 
 class Moderator(Writer):
@@ -172,15 +201,10 @@ class Retrier(Client):
         self._writer = writer
 
     async def visit(self, wire: Wire) -> None:
-        """Retry a few, one of them with another text, and then what is in flight."""
+        """Retry a few, and then what is in flight."""
         await self.follow(wire)
         while True:
-            acknowledged = self._writer.acknowledged
-            again = self._chance.sample(acknowledged, min(5, len(acknowledged)))
-            if again and "text" in again[0].payload:
-                other = {**again[0].payload, "text": "I have changed my mind"}
-                again[0] = Request(again[0].action, other)
-            await self._retry(wire, again)
+            await self._retry(wire, self._stored(5))
             # In order and from the first one that is open: so the order of sending is kept.
             await self._retry(wire, list(self._writer.open.values()))
             for _ in range(self._chance.randint(1, 50)):
@@ -189,10 +213,20 @@ class Retrier(Client):
     async def finish(self, wire: Wire) -> None:
         """Retry what was ever acknowledged, up to a thousand of it."""
         await self.follow(wire)
-        stored = self._writer.acknowledged
-        again = self._chance.sample(stored, min(1000, len(stored)))
+        again = self._stored(1000)
         for start in range(0, len(again), IN_FLIGHT):
             await self._retry(wire, again[start : start + IN_FLIGHT])
+
+    def _stored(self, most: int) -> list[Request]:
+        """Choose from what was acknowledged; one is sent with another text before."""
+        acknowledged = self._writer.acknowledged
+        again = self._chance.sample(acknowledged, min(most, len(acknowledged)))
+        changed = [
+            Request(each.action, {**each.payload, "text": "I have changed my mind"})
+            for each in again
+            if "text" in each.payload
+        ]
+        return [*changed[:1], *again]
 
     async def _retry(self, wire: Wire, again: Sequence[Request]) -> None:
         waiting = {await wire.send(request.action, **request.payload) for request in again}

@@ -13,12 +13,12 @@ class Bug(NamedTuple):
     Attributes:
         plant: Puts it into the server, in this process.
         breaks: The promise that the checker has to find broken.
-        point: Where the server has to be killed to show it; None where it shows without a crash.
+        end: What has to end lives to show it, as in `Scenario.ends`; None where one life will do.
     """
 
     plant: Callable[[], None]
     breaks: Rule
-    point: str | None = None
+    end: str | None = None
 
 
 BUGS: Final[Mapping[str, Bug]] = {
@@ -48,7 +48,7 @@ BUGS: Final[Mapping[str, Bug]] = {
         Bug(changing.everybody_pins, Rule.MISTARGETED),
         Bug(changing.edits_left_by_delete, Rule.KEPT),
         Bug(changing.deleted_kept_in_memory, Rule.RESURRECTED),
-        Bug(changing.delete_made_again, Rule.TWICE, "after_commit"),
+        Bug(changing.delete_made_again, Rule.TWICE, "stop"),
         Bug(changing.delete_judged_again, Rule.REFUSED),
         Bug(changing.text_back_on_retry, Rule.KEPT),
         Bug(changing.change_of_what_is_gone, Rule.MISTARGETED),

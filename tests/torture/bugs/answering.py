@@ -18,9 +18,6 @@ from chatserver.publications import Page, Publication, RoomState
 from chatserver.session import Reply
 from tests.torture.planting import plant
 
-STALE: Final = 20
-"""Reads that are answered with what the first of them found."""
-
 LATE: Final = 0.01
 """Seconds that an acknowledgement is late."""
 
@@ -107,19 +104,15 @@ def nothing_recovered() -> None:
 
 
 def hole_after_the_newest() -> None:
-    """Join with the newest messages of some time ago, and go on with those of now."""
-    stale: dict[tuple[str, int], recovery.Stream] = {}
+    """Join with what were the newest messages at the join before, and go on with those of now."""
+    before: dict[str, recovery.Stream] = {}
     read = recovery._newest
-    asked = 0
 
     async def newest(hub: Hub, room: str, count: int) -> recovery.Stream:
-        nonlocal asked
-        asked += 1
-        if asked % STALE == 0:
-            stale.clear()
-        if (room, count) not in stale:
-            stale[room, count] = await read(hub, room, count)
-        return stale[room, count]
+        now = await read(hub, room, count)
+        stale = before.get(room, now)
+        before[room] = now
+        return stale
 
     plant(recovery, "_newest", newest)
 
