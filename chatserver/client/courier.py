@@ -51,16 +51,17 @@ class Courier:
 
     async def serve(self, connection: Connection) -> None:
         """Send what may be sent, until the connection is lost or this is cancelled."""
-        clock = asyncio.get_running_loop().time
         with suppress(LostError):
             while True:
                 self._stirred.clear()
-                letter = self._outbox.take(clock())
+                now = _now()
+                letter = self._outbox.take(now)
                 if letter is not None:
                     await self._send(connection, letter)
                     continue
+                # As of the same moment: a wait that has ended since is one that still kept it back.
                 with suppress(TimeoutError):
-                    async with asyncio.timeout_at(self._outbox.next_time(clock())):
+                    async with asyncio.timeout_at(self._outbox.next_time(now)):
                         await self._stirred.wait()
 
     def allow(self, limits: Limits) -> None:
@@ -103,7 +104,7 @@ class Courier:
                 self._on_sent(sent)
                 self._settle(letter, sent)
             elif isinstance(answer, ActionError) and retryable(answer):
-                self._outbox.refuse(letter, answer, asyncio.get_running_loop().time())
+                self._outbox.refuse(letter, answer, _now())
             elif isinstance(answer, ActionError):
                 self._settle(letter, answer)
             self._stirred.set()
@@ -124,3 +125,7 @@ class Courier:
         if self._outcomes.pop(letter.number, None) is not None:
             self._outbox.settle(letter)
             self._stirred.set()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,6 +1,7 @@
 """Messages on their way: refused, lost, given up."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,8 +16,9 @@ from chatserver.client import (
     Position,
     Sent,
     connect,
+    courier,
 )
-from tests.client.scripted import WELCOME, Frame, Scripted, at_once, error
+from tests.client.scripted import DEADLINE, WELCOME, Frame, Scripted, at_once, error
 
 
 @pytest_asyncio.fixture
@@ -52,6 +54,20 @@ def texts(server: Scripted) -> list[object]:
 
 def publish(chat: ChatClient, *each: str, room: str = "lobby") -> list["asyncio.Task[Sent]"]:
     return [asyncio.create_task(chat.publish(room, text, cid=f"c-{text}")) for text in each]
+
+
+async def test_a_wait_that_ends_while_it_is_looked_at_is_over(
+    chat: ChatClient, server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine time passes between any two looks at the clock."""
+    looks = itertools.count()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(courier, "_now", lambda: loop.time() + 0.02 * next(looks))
+    answers = iter([error("rate_limited", retry_after=0.03)])
+    server.answers["message"] = lambda frame: next(answers, None) or sent(frame)
+    async with asyncio.timeout(DEADLINE):
+        await chat.publish("lobby", "1")
+    assert texts(server) == ["1", "1"]
 
 
 async def test_the_acknowledgement_is_returned(chat: ChatClient) -> None:

@@ -1099,10 +1099,14 @@ class Courier {
   #pump() {
     clearTimeout(this.#timer);
     let letter;
-    while (this.#connection && (letter = this.#outbox.take(performance.now()))) this.#send(letter);
-    const next = this.#outbox.nextTime(performance.now());
-    if (!this.#connection || next === null) return;
-    this.#timer = setTimeout(() => this.#pump(), Math.ceil(next - performance.now()));
+    let now;
+    while (this.#connection && (letter = this.#outbox.take((now = performance.now())))) {
+      this.#send(letter);
+    }
+    if (!this.#connection) return;
+    // As of the same moment: a wait that has ended since is one that still kept a letter back.
+    const next = this.#outbox.nextTime(now);
+    if (next !== null) this.#timer = setTimeout(() => this.#pump(), Math.ceil(next - now));
   }
 
   #send(letter) {
