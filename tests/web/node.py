@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ OLDEST: Final = 18
 MODERN: Final = 22
 """The first one with a WebSocket; it also knows ES modules by sight."""
 
-INSTALL_WITHIN: Final = 120
+INSTALL_WITHIN: Final = 60
 
 
 def node() -> list[str]:
@@ -61,14 +62,22 @@ def _package(name: str, version: str) -> Path:
     """Return a package's folder; npm brings it beside the tests where it is not there yet."""
     prefix = PACKAGES / name
     folder = prefix / "node_modules" / name
-    if (folder / "package.json").exists():
-        return folder
+    if not (folder / "package.json").exists():
+        fault = _bring(f"{name}@{version}", prefix)
+        if fault is not None:
+            missing(fault)
+    return folder
+
+
+@cache
+def _bring(package: str, prefix: Path) -> str | None:
+    """Let npm install a package; return why it cannot, which is not tried again."""
     npm = shutil.which("npm")
     if npm is None:
-        missing(f"npm is missing: install it, so that it can bring {name}")
-    install: list[str | Path] = [npm, "install", "--silent", "--prefix", prefix]
+        return f"npm is missing: install it, so that it can bring {package}"
+    install: list[str | Path] = [npm, "install", "--silent", "--prefix", prefix, package]
     try:
-        subprocess.run([*install, f"{name}@{version}"], check=True, timeout=INSTALL_WITHIN)
+        subprocess.run(install, check=True, timeout=INSTALL_WITHIN)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        missing(f"npm brings no {name} {version}: {error}")
-    return folder
+        return f"npm brings no {package}: {error}"
+    return None
