@@ -36,6 +36,11 @@ def offsets(events: list[RoomEvent]) -> list[int | None]:
     return [event.offset for event in events if isinstance(event, Message)]
 
 
+def sent(frame: Frame, offset: int) -> Frame:
+    told = {"room": "lobby", "cid": frame["cid"], "timestamp": "now"}
+    return {"action": "sent", **told, "offset": offset, "epoch": "e"}
+
+
 async def test_it_begins_with_joined(server: Scripted) -> None:
     async with connect(server.url) as chat, chat.join(" lobby ") as room:
         assert (room.name, room.position) == ("lobby", None)
@@ -155,14 +160,7 @@ async def test_the_first_message_of_a_room_names_its_history(server: Scripted) -
 
 async def test_our_own_first_message_names_its_history_as_well(server: Scripted) -> None:
     server.answers["join"] = lambda _: joined(offset=0, epoch="")
-    server.answers["message"] = lambda frame: {
-        "action": "sent",
-        "room": "lobby",
-        "cid": frame["cid"],
-        "timestamp": "now",
-        "offset": 1,
-        "epoch": "e",
-    }
+    server.answers["message"] = lambda frame: sent(frame, 1)
     async with connect(server.url) as chat, chat.join("lobby") as room:
         await anext(room)
         await room.publish("first")
@@ -176,14 +174,7 @@ async def test_a_name_that_comes_while_it_is_asked_for_is_no_interruption(
     server: Scripted,
 ) -> None:
     server.answers["join"] = lambda _: joined(offset=0, epoch="")
-    server.answers["message"] = lambda frame: {
-        "action": "sent",
-        "room": "lobby",
-        "cid": frame["cid"],
-        "timestamp": "now",
-        "offset": 2,
-        "epoch": "e",
-    }
+    server.answers["message"] = lambda frame: sent(frame, 2)
     async with connect(server.url) as chat, chat.join("lobby") as room:
         await anext(room)
         await server.request("join")
