@@ -78,6 +78,7 @@ async def converse(alice: Person, bob: Person) -> None:
         await person.sees("This message was deleted.")
     await alice.page.get_by_role("button", name="2 members", exact=True).click()
     await alice.page.locator("#people").get_by_role("button", name="bob").click()
+    await expect(alice.page.locator("#room-name")).to_have_text("bob")
     await alice.say("psst")
     await bob.page.get_by_role("button", name="alice 1 unread").wait_for()
     await alice.page.get_by_role("button", name="lobby 2 members").click()
