@@ -70,8 +70,11 @@ async def converse(alice: Person, bob: Person) -> None:
     await expect(bob.page.locator(".message.pinned")).to_have_count(1)
     await bob.page.get_by_label("Join or create a room").fill("garden")
     await bob.page.keyboard.press("Enter")
+    await expect(bob.page.locator("#room-name")).to_have_text("garden")
     await bob.page.get_by_role("button", name="lobby 2 members").click()
+    await expect(bob.page.locator("#room-name")).to_have_text("lobby")
     await bob.say("nothing")
+    await alice.sees("nothing")
     await bob.act("nothing", "Delete")
     await bob.page.get_by_role("button", name="Really delete?").click()
     for person in (bob, alice):
