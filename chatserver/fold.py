@@ -22,9 +22,6 @@ MOST_EMOJIS: Final = 50
 MOST_SENDERS: Final = 20
 """Users that are told of each reaction; all are counted."""
 
-REPLIES: Final = b'"reply_to":'
-"""What is in an encoded event that answers a message; within a text the quotes are escaped."""
-
 Entry = tuple[int, Publication]
 """A publication and its offset."""
 
@@ -171,7 +168,8 @@ def thread(
 
 def answered(body: bytes) -> int | None:
     """Return the offset of the message that an encoded event answers, if it answers one."""
-    if REPLIES not in body:
+    # Within a text the quotes are escaped.
+    if b'"reply_to":' not in body:
         return None
     try:
         return _answer.decode(body).reply_to

@@ -4,6 +4,7 @@ import sqlite3
 from typing import Final
 
 from chatserver.publications import Durability, Keeping, Rules
+from chatserver.store.rows import row_id
 from chatserver.store.schema import new_epoch
 
 REMEMBERED: Final = 20_000
@@ -89,9 +90,8 @@ class Ledger:
             "INSERT INTO room (name, epoch, relaxed, creator) VALUES (?, ?, ?, ?)",
             (name, epoch, relaxed, creator),
         )
-        number = cursor.lastrowid
-        assert number is not None  # noqa: S101 - for the type checker
-        room = self._rooms[name] = Room(name, keeping, number, epoch, relaxed=relaxed)
+        room = Room(name, keeping, row_id(cursor), epoch, relaxed=relaxed)
+        self._rooms[name] = room
         return room
 
     def is_relaxed(self, name: str) -> bool:

@@ -1,20 +1,15 @@
-"""Write batches of publications, each batch in one transaction.
-
-A statement lets go of the interpreter's lock and has to win it back from a busy event loop; so a
-batch is few statements with many rows each, not many statements.
-"""
+"""Write batches of publications, each batch in one transaction."""
 
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from time import perf_counter
-from typing import Final, TypeVar
+from typing import Final
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
-from chatserver.fold import REPLIES, answered
+from chatserver.fold import answered
 from chatserver.guard import missing
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
@@ -25,21 +20,14 @@ from chatserver.store.index import Index
 from chatserver.store.ledger import Ledger, Room
 from chatserver.store.quota import ROW, Quota
 from chatserver.store.retention import Retention
+from chatserver.store.rows import Key, Receipt, Reply, Row, find_receipts, insert, insert_replies
 from chatserver.store.targets import Targets
 
 log = logging.getLogger("chatserver.store")
 
-T = TypeVar("T")
-
 Outcome = Stored | ActionError
 Stream = tuple[str, str | None]
 """What one user publishes to one room."""
-Row = tuple[int, int, str, str | None, bytes | None, str, int | None, str, bytes]
-Receipt = tuple[int, str, bytes | None]
-"""What a `cid` was used for: offset, timestamp, digest."""
-
-SIZES: Final = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
-"""Rows of the prepared statements; a batch is cut into these."""
 
 WARY: Final = 64
 """Batches that look for used `cid`s first, after one was found.
@@ -48,24 +36,8 @@ Nearly all are new, and the index tells at the insert when one is not; then the 
 again. Whoever sends old ones all the time makes few batches be written twice.
 """
 
-_COLUMNS: Final = "room, offset, user, cid, digest, timestamp, target, kind, body"
-# A statement that may fail halfway keeps a journal of its own, unless failing ends the transaction.
-_INSERT: Final = {
-    size: f"INSERT OR ROLLBACK INTO publication ({_COLUMNS}) VALUES "  # noqa: S608 - constants
-    + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size)
-    for size in SIZES
-}
-INSERT_REPLY: Final = "INSERT INTO reply (room, root, offset) VALUES (?, ?, ?)"
 _FORGET_REPLY: Final = "DELETE FROM reply WHERE room = ? AND offset = ?"
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM publication"
-_FIND: Final = {
-    size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - constants
-    + ", ".join(["(?, ?, ?)"] * size)
-    + ") SELECT p.room, p.user, p.cid, p.offset, p.timestamp, p.digest FROM asked"
-    " CROSS JOIN publication p ON p.room = asked.room AND p.user = asked.user"
-    " AND p.cid = asked.cid"
-    for size in SIZES
-}
 
 
 class Writer:
@@ -267,7 +239,7 @@ class Writer:
         written = _tops(rooms)
         outcomes: list[Outcome] = []
         rows: list[Row] = []
-        replies: list[tuple[int, int, int]] = []
+        replies: list[Reply] = []
         self._stored = 0
         for each in batch:
             room = rooms.get(each.room)
@@ -298,7 +270,7 @@ class Writer:
             if each.cid is not None:
                 receipts[key] = (room.top + 1, each.timestamp, each.digest)
             offset = room.top = room.top + 1
-            if REPLIES in each.body and (root := answered(each.body)) is not None:
+            if (root := answered(each.body)) is not None:
                 replies.append((room.number, root, offset))
             rows.append(
                 (
@@ -315,8 +287,7 @@ class Writer:
             )
             outcomes.append(Stored(Position(room.epoch, offset), each.timestamp))
         self._insert(rows)
-        if replies:
-            self._connection.executemany(INSERT_REPLY, replies)
+        insert_replies(self._connection, replies)
         for each, outcome in zip(batch, outcomes, strict=True):
             if each.erases and isinstance(outcome, Stored) and not outcome.duplicate:
                 self._erase(rooms[each.room], each.target, outcome.position.offset)
@@ -325,10 +296,7 @@ class Writer:
         return outcomes
 
     def _insert(self, rows: Sequence[Row]) -> None:
-        for part in cut(rows):
-            cursor = self._connection.execute(_INSERT[len(part)], list(chain.from_iterable(part)))
-            assert cursor.lastrowid is not None  # noqa: S101 - for the type checker
-            self._inserted = cursor.lastrowid
+        self._inserted = insert(self._connection, rows) or self._inserted
         self._stored += len(rows)
 
     def _erase(self, room: Room, target: int | None, eraser: int) -> None:
@@ -364,9 +332,7 @@ class Writer:
             rooms[each.room] = room
         return rooms
 
-    def _receipts(
-        self, batch: Sequence[Publication], rooms: dict[str, Room]
-    ) -> dict[tuple[int, str, str], Receipt]:
+    def _receipts(self, batch: Sequence[Publication], rooms: dict[str, Room]) -> dict[Key, Receipt]:
         # A change that was made before must not be judged again: its message may be gone since.
         asked = [
             (rooms[each.room].number, each.user or "", each.cid)
@@ -375,26 +341,12 @@ class Writer:
             and (self._wary or each.target is not None)
             and each.room in rooms
         ]
-        found: dict[tuple[int, str, str], Receipt] = {}
-        for part in cut(asked):
-            for number, user, cid, offset, timestamp, digest in self._connection.execute(
-                _FIND[len(part)], list(chain.from_iterable(part))
-            ):
-                found[number, user, cid] = (offset, timestamp, digest)
+        found = find_receipts(self._connection, asked)
         if found:
             self._wary = WARY
         elif self._wary:
             self._wary -= 1
         return found
-
-
-def cut(rows: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut rows into parts for which there are prepared statements."""
-    start = 0
-    for size in SIZES:
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
 
 
 def _tops(rooms: dict[str, Room]) -> dict[str, int]:

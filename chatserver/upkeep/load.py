@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from chatserver.envelope import DECODE_ERRORS, encode_event
 from chatserver.fold import answered
+from chatserver.store.rows import Reply, Row, insert, insert_replies, row_id
 from chatserver.store.schema import new_epoch
-from chatserver.store.writer import INSERT_REPLY
 from chatserver.upkeep import UpkeepError
 from chatserver.upkeep.files import writing
 from chatserver.upkeep.lines import FORMAT, Header, PublicationLine, RoomLine, decode
@@ -24,11 +24,6 @@ AT_ONCE: Final = 1000
 _TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 _ROOM: Final = "INSERT INTO room (name, epoch, floor, top) VALUES (?, ?, ?, ?)"
-_PUBLICATION: Final = """INSERT INTO publication
-    (room, offset, user, cid, digest, timestamp, target, kind, body)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-
-_Row = tuple[int, int, str, str | None, bytes | None, str, int | None, str | None, bytes | None]
 
 
 class Loaded(Struct, frozen=True):
@@ -77,8 +72,8 @@ class _Loading:
         self._number = 0
         self._last = 0
         self._kept = 0
-        self._rows: list[_Row] = []
-        self._replies: list[tuple[int, int, int]] = []
+        self._rows: list[Row] = []
+        self._replies: list[Reply] = []
         self._rooms = 0
         self._publications = 0
 
@@ -121,8 +116,7 @@ class _Loading:
                 f"the room {line.room!r} exists already; import into an empty store, or export"
                 " other rooms with --room"
             ) from None
-        assert cursor.lastrowid is not None  # noqa: S101 - for the type checker
-        self._room, self._number, self._last, self._kept = line, cursor.lastrowid, 0, 0
+        self._room, self._number, self._last, self._kept = line, row_id(cursor), 0, 0
         self._rooms += 1
 
     def _end_room(self) -> None:
@@ -184,10 +178,10 @@ class _Loading:
 
     def _flush(self) -> None:
         try:
-            self._connection.executemany(_PUBLICATION, self._rows)
+            insert(self._connection, self._rows)
         except sqlite3.IntegrityError:
             raise self._error("before this line, one user has the same cid twice") from None
-        self._connection.executemany(INSERT_REPLY, self._replies)
+        insert_replies(self._connection, self._replies)
         self._rows.clear()
         self._replies.clear()
 

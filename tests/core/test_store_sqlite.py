@@ -15,9 +15,10 @@ from chatserver.publications import Durability, Keeping, Publication, Rules, kee
 from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Stored
 from chatserver.store.cursors import move_cursors, sweep_cursors
 from chatserver.store.reader import Reader
+from chatserver.store.rows import SIZES, cut
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
-from chatserver.store.writer import SIZES, WARY, Writer, cut
+from chatserver.store.writer import WARY, Writer
 from tests.core.histories import answer, delete, edit, message, reaction
 from tests.core.stores import FAR, STAMP, add, bodies, opened, publication
 

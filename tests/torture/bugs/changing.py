@@ -10,8 +10,9 @@ from chatserver.errors import ActionError
 from chatserver.publications import Publication, Rules
 from chatserver.store import Stored, sqlite, writer
 from chatserver.store.ledger import Room
+from chatserver.store.rows import Key, Receipt
 from chatserver.store.targets import Targets
-from chatserver.store.writer import Outcome, Receipt
+from chatserver.store.writer import Outcome
 from tests.torture.planting import plant
 
 
@@ -84,7 +85,7 @@ def delete_made_again() -> None:
 
         def _receipts(
             self, batch: Sequence[Publication], rooms: dict[str, Room]
-        ) -> dict[tuple[int, str, str], Receipt]:
+        ) -> dict[Key, Receipt]:
             self._wary = writer.WARY  # So that nothing else is stored twice.
             receipts = super()._receipts(batch, rooms)
             for each in batch:
@@ -112,7 +113,7 @@ def delete_judged_again() -> None:
     class Writer(writer.Writer):
         def _receipts(
             self, batch: Sequence[Publication], rooms: dict[str, Room]
-        ) -> dict[tuple[int, str, str], Receipt]:
+        ) -> dict[Key, Receipt]:
             return super()._receipts([each for each in batch if not each.erases], rooms)
 
     plant(sqlite, "Writer", Writer)

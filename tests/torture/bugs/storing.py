@@ -12,8 +12,9 @@ from chatserver.positions import Position
 from chatserver.publications import Publication
 from chatserver.store import Stored, sqlite, writer
 from chatserver.store.ledger import Room
+from chatserver.store.rows import Key, Receipt
 from chatserver.store.schema import new_epoch, open_file
-from chatserver.store.writer import Outcome, Receipt
+from chatserver.store.writer import Outcome
 from tests.torture.planting import plant
 
 FLUSHED: Final = 0.01
@@ -91,7 +92,7 @@ def cid_forgotten() -> None:
     class Writer(writer.Writer):
         def _receipts(
             self, batch: Sequence[Publication], rooms: dict[str, Room]
-        ) -> dict[tuple[int, str, str], Receipt]:
+        ) -> dict[Key, Receipt]:
             return {}
 
     _at_start("DROP INDEX IF EXISTS publication_cid")

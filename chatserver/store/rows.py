@@ -1,0 +1,88 @@
+"""Insert rows and find used `cid`s, many with one statement.
+
+A statement lets go of the interpreter's lock and has to win it back from a busy event loop; so a
+batch is few statements with many rows each, not many statements.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+Row = tuple[int, int, str, str | None, bytes | None, str, int | None, str | None, bytes | None]
+"""A publication: room, offset, user, cid, digest, timestamp, target, kind, body."""
+
+Reply = tuple[int, int, int]
+"""Room, the offset that is answered, and the offset of the answer."""
+
+Key = tuple[int, str, str]
+"""What makes a `cid` unique: room, user, cid."""
+
+Receipt = tuple[int, str, bytes | None]
+"""What a `cid` was used for: offset, timestamp, digest."""
+
+SIZES: Final = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
+"""Rows of the prepared statements; a batch is cut into these."""
+
+# A statement that may fail halfway keeps a journal of its own, unless failing ends the transaction.
+_INSERT: Final = {
+    size: "INSERT OR ROLLBACK INTO publication"  # noqa: S608 - question marks
+    " (room, offset, user, cid, digest, timestamp, target, kind, body) VALUES "
+    + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size)
+    for size in SIZES
+}
+_INSERT_REPLY: Final = "INSERT INTO reply (room, root, offset) VALUES (?, ?, ?)"
+_FIND: Final = {
+    size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - question marks
+    + ", ".join(["(?, ?, ?)"] * size)
+    + ") SELECT p.room, p.user, p.cid, p.offset, p.timestamp, p.digest FROM asked"
+    " CROSS JOIN publication p ON p.room = asked.room AND p.user = asked.user"
+    " AND p.cid = asked.cid"
+    for size in SIZES
+}
+
+
+def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+    """Insert publications; return the id of the last one, 0 where there is none.
+
+    Raises:
+        sqlite3.IntegrityError: A place or a `cid` is taken; the transaction is over then.
+    """
+    last = 0
+    for part in cut(rows):
+        last = row_id(connection.execute(_INSERT[len(part)], list(chain.from_iterable(part))))
+    return last
+
+
+def insert_replies(connection: sqlite3.Connection, replies: Sequence[Reply]) -> None:
+    """Note which messages answer which."""
+    if replies:
+        connection.executemany(_INSERT_REPLY, replies)
+
+
+def find_receipts(connection: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, Receipt]:
+    """Return what those of these keys that are in use were used for."""
+    found: dict[Key, Receipt] = {}
+    for part in cut(keys):
+        for number, user, cid, offset, timestamp, digest in connection.execute(
+            _FIND[len(part)], list(chain.from_iterable(part))
+        ):
+            found[number, user, cid] = (offset, timestamp, digest)
+    return found
+
+
+def row_id(inserted: sqlite3.Cursor) -> int:
+    """Return the id that the last inserted row got."""
+    assert inserted.lastrowid is not None  # noqa: S101 - None is for other statements
+    return inserted.lastrowid
+
+
+def cut(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut rows into parts for which there are prepared statements."""
+    start = 0
+    for size in SIZES:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
