@@ -146,6 +146,19 @@ async def test_changes_are_shown_before_they_are_stored(serve: Servers, visit: V
     await alice.sees(GONE)
 
 
+async def test_the_toolbar_stays_at_a_message_that_changes(serve: Servers, visit: Visits) -> None:
+    alice, bob = await two(serve, visit)
+    await bob.say("Tea?")
+    await alice.sees("Tea?")
+    await alice.page.get_by_text("Tea?", exact=True).hover()
+    toolbar = alice.page.get_by_role("toolbar")
+    await expect(toolbar).to_be_visible()
+    await bob.act("Tea?", "React")
+    await bob.page.get_by_role("button", name="React with 🎉").click()
+    await expect(alice.page.locator(".reaction")).to_have_count(1)
+    await expect(toolbar).to_be_visible()
+
+
 async def test_reactions_add_up(serve: Servers, visit: Visits) -> None:
     alice, bob = await two(serve, visit)
     await alice.say("cake?")

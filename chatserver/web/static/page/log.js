@@ -102,6 +102,8 @@ export class Log extends HTMLElement {
     this.#join(item);
     // What had the focus may be gone, and the focus must not go with it.
     if (held) item.focus({ preventScroll: true });
+    // The toolbar has gone with what stood there, or may stand there only now.
+    if (item.matches(":hover, :focus-within")) this.#point(item);
   }
 
   removed(entry) {
