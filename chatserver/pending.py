@@ -88,7 +88,9 @@ class Pending(Generic[T]):
         """Return the outcome as changed by a plain function; failures pass through."""
         if self.is_done and self._error is None:
             return Pending.done(change(self._value))
-        changed = _Changed(self, change)
+        changed: _Changed[T, U] = _Changed()
+        changed.source = self
+        changed.change = change
         self.when_done(changed)
         return changed
 
@@ -113,42 +115,36 @@ class Pending(Generic[T]):
 
     def _finish(self) -> None:
         self.is_done = True
-        call, self._call = self._call, None
-        if call is None:
-            return
-        try:
-            call()
-        except Exception:
-            log.exception("%r failed", call)
+        first, self._call = self._call, None
         others, self._others = self._others, None
-        for other in others or ():
+        if first is None:
+            return
+        for call in (first,) if others is None else (first, *others):
             try:
-                other()
+                call()
             except Exception:
-                log.exception("%r failed", other)
+                log.exception("%r failed", call)
 
 
 class _Changed(Pending[U], Generic[T, U]):
-    """Wait for another outcome, and be what a function makes of it."""
+    """Wait for another outcome, and be what a function makes of it.
 
-    __slots__ = ("_change", "_source")
+    Both are set by `then`: an `__init__` of its own would have to call the other one, which takes
+    as long as all the rest.
+    """
 
-    def __init__(self, source: Pending[T], change: Callable[[T], U]) -> None:
-        # Not by super(), which takes as long as all the rest.
-        self.is_done = False
-        self._error = None
-        self._call = None
-        self._others = None
-        self._source = source
-        self._change = change
+    __slots__ = ("change", "source")
+
+    source: Pending[T]
+    change: Callable[[T], U]
 
     def __call__(self) -> None:
-        source = self._source
+        source = self.source
         if source._error is not None:
             self.fail(source._error)
             return
         try:
-            value = self._change(source._value)
+            value = self.change(source._value)
         except Exception as error:
             self.fail(error)
         else:

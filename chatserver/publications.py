@@ -13,6 +13,9 @@ from chatserver.guard import ANYBODY, Guard
 MOST_UNREAD: Final = 1000
 """Messages at which counting ends: there are so many, or more."""
 
+COST: Final = 400
+"""Bytes that a publication takes in memory beside its body, and a room or page beside those."""
+
 UNREAD_WITHIN: Final = 10_000
 """Newest publications of a room among which what is unread is counted."""
 
@@ -181,6 +184,11 @@ def fitting(publications: list[Publication], max_bytes: int) -> list[Publication
         if index and size > max_bytes:
             return publications[:index]
     return publications
+
+
+def size_of(publications: Iterable[Publication]) -> int:
+    """Return the bytes that publications take in memory."""
+    return sum(len(each.body) + COST for each in publications)
 
 
 def count_unread(publications: Iterable[Publication], user: str) -> int:

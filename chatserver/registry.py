@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib import import_module
-from importlib.metadata import Distribution, EntryPoint, EntryPoints, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import TypeVar
 
 from msgspec import Struct
@@ -47,20 +47,20 @@ def find(group: str) -> dict[str, list[Found]]:
     Args:
         group: ``chatserver.plugins``, ``.middlewares`` or ``.brokers``.
     """
+    return _find(group, tuple(sys.path))
+
+
+@lru_cache(maxsize=3)
+def _find(group: str, path: tuple[str, ...]) -> dict[str, list[Found]]:
+    # Along Python's path, files of all distributions are read, and parsed at each question.
     found: dict[str, list[Found]] = {}
-    label = cache(_label)  # each call reads and parses a file
-    for point in _installed(group, tuple(sys.path)):
+    label = cache(_label)
+    for point in entry_points(group=group):
         same = found.setdefault(point.name, [])
         distribution = label(point.dist)
         if not any(other.distribution == distribution for other in same):
             same.append(Found(point.name, distribution, point))
     return found
-
-
-@lru_cache(maxsize=3)
-def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
-    """Look along Python's path, which reads a file of each distribution there."""
-    return entry_points(group=group)
 
 
 def _label(distribution: Distribution | None) -> str:

@@ -11,7 +11,7 @@ from chatserver.broker.cursors import Cursors
 from chatserver.broker.line import Line
 from chatserver.broker.pages import Pages
 from chatserver.broker.reads import Reads, Wanted
-from chatserver.broker.tail import COST, ROOM_BYTES, ROOM_MOST, Tails
+from chatserver.broker.tail import ROOM_BYTES, ROOM_MOST, Tails
 from chatserver.config import Config, LimitsConfig, RoomConfig, StoreConfig
 from chatserver.context import Published
 from chatserver.errors import ActionError
@@ -21,6 +21,7 @@ from chatserver.pairs import is_direct
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import (
+    COST,
     Durability,
     Found,
     Page,

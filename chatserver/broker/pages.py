@@ -4,9 +4,8 @@ from collections import OrderedDict
 from typing import Generic, TypeVar
 
 from chatserver.broker.reads import Wanted
-from chatserver.broker.tail import COST
 from chatserver.fold import Messages
-from chatserver.publications import Page
+from chatserver.publications import COST, Page
 
 T = TypeVar("T", Page, Messages)
 

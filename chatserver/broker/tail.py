@@ -1,7 +1,6 @@
 """Keep the newest publications of active rooms in memory, bounded by room and altogether."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
@@ -10,10 +9,16 @@ from msgspec import structs
 from chatserver import fold
 from chatserver.fold import Messages
 from chatserver.positions import Position
-from chatserver.publications import Page, Publication, RoomState, Unread, count_unread, fitting
-
-COST: Final = 400
-"""Bytes that a publication takes in memory beside its body, and a room beside its publications."""
+from chatserver.publications import (
+    COST,
+    Page,
+    Publication,
+    RoomState,
+    Unread,
+    count_unread,
+    fitting,
+    size_of,
+)
 
 ROOM_MOST: Final = 512
 """Publications of one room that are kept in memory."""
@@ -73,7 +78,7 @@ class Tail:
             older = page.publications[: self.first - page.first]
             self.publications[:0] = older
             self.first = page.first
-            self.size += _size(older)
+            self.size += size_of(older)
 
     def erase(self, target: int | None, eraser: int) -> None:
         """Empty the bodies of a publication and of all before the eraser that target it."""
@@ -86,7 +91,7 @@ class Tail:
     def trim(self, oldest: int) -> None:
         """Forget what the store no longer keeps: all before an offset."""
         drop = max(0, oldest - self.first)
-        self.size -= _size(self.publications[:drop])
+        self.size -= size_of(self.publications[:drop])
         del self.publications[:drop]
         self.first += drop
         self.oldest = oldest
@@ -104,7 +109,7 @@ class Tail:
         if len(self.publications) <= most and self.size <= most_bytes:
             return
         drop = max(0, len(self.publications) - most * 3 // 4)
-        size = self.size - _size(self.publications[:drop])
+        size = self.size - size_of(self.publications[:drop])
         while size > most_bytes * 3 // 4 and drop < len(self.publications):
             size -= len(self.publications[drop].body) + COST
             drop += 1
@@ -237,7 +242,3 @@ class Tails:
         tail = self._tails.pop(room, None)
         if tail is not None:
             self._size -= tail.size + COST
-
-
-def _size(publications: Iterable[Publication]) -> int:
-    return sum(len(each.body) + COST for each in publications)

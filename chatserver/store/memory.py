@@ -16,6 +16,7 @@ from chatserver.guard import Target, missing, refusal
 from chatserver.pairs import pair_of
 from chatserver.positions import Position
 from chatserver.publications import (
+    COST,
     UNREAD_WITHIN,
     Found,
     Page,
@@ -25,6 +26,7 @@ from chatserver.publications import (
     Unread,
     count_unread,
     fitting,
+    size_of,
 )
 from chatserver.stats import StoreStats
 from chatserver.store import (
@@ -46,9 +48,6 @@ MOST: Final = 1000
 
 MOST_CIDS: Final = 100_000
 """Ids of messages that are remembered; the oldest are forgotten first."""
-
-COST: Final = 400
-"""Bytes that a publication takes beside its body."""
 
 Receipt = tuple[int, str, bytes]
 """What a `cid` was used for: offset, timestamp, digest."""
@@ -289,7 +288,7 @@ class _Room:
 
     def drop(self, count: int) -> None:
         """Forget the oldest ones."""
-        self.size -= sum(len(each.body) + COST for each in self.publications[:count])
+        self.size -= size_of(self.publications[:count])
         del self.publications[:count]
         self.first += count
 

@@ -70,10 +70,8 @@ class ChatApp(App[int]):
     .narrow #members, .narrow #rooms { display: none; }
     App:nocolor #state { text-style: reverse; }
     """
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual's
-        (0, "narrow"),
-        (70, "wide"),
-    ]
+    # Textual declares it for instances, so it may not be a ClassVar.
+    HORIZONTAL_BREAKPOINTS = [(0, "narrow"), (70, "wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "leave", "Quit", priority=True),
         Binding("ctrl+n", "next_room(1)", "Next room", priority=True),
@@ -127,9 +125,8 @@ class ChatApp(App[int]):
 
     def answer(self, *lines: str) -> None:
         """Show an answer below what was said, to the user alone."""
-        transcript = self._home if self.talk.here is None else self.talk.here.transcript
         for line in lines:
-            transcript.note(line)
+            self._transcript.note(line)
         self._stale = True
 
     def found(self, message: Message) -> None:
@@ -148,6 +145,10 @@ class ChatApp(App[int]):
         """Show the connection, the rooms and who is here, when the screen is drawn next."""
         self._stale = True
 
+    @property
+    def _transcript(self) -> Transcript:
+        return self._home if self.talk.here is None else self.talk.here.transcript
+
     def _draw(self) -> None:
         if not self._stale:
             return
@@ -155,8 +156,7 @@ class ChatApp(App[int]):
         talk = self.talk
         if talk.here is not self._shown:
             self._shown = talk.here
-            transcript = self._home if talk.here is None else talk.here.transcript
-            self.query_one(Messages).show(transcript)
+            self.query_one(Messages).show(self._transcript)
             self._stirred.set()
         self.query_one(Messages).draw()
         state = self.query_one("#state", Static)

@@ -1,11 +1,13 @@
 """Ask the server for lists that come in pages."""
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
 from chatserver.client import ChatClient, Page
+
+P = TypeVar("P", bound="_Page")
 
 PAGE: Final = 500
 """Messages asked for at once when reading back."""
@@ -22,9 +24,12 @@ class Unread(Struct, frozen=True):
     unread: int = 0
 
 
-class _RoomList(Struct, frozen=True):
+class _Page(Struct, frozen=True, kw_only=True):
+    after: int | str | None = None
+
+
+class _RoomList(_Page, frozen=True):
     rooms: dict[str, int]
-    after: str | None = None
 
 
 class _Member(Struct, frozen=True):
@@ -32,44 +37,35 @@ class _Member(Struct, frozen=True):
     sender: str
 
 
-class _Members(Struct, frozen=True):
+class _Members(_Page, frozen=True):
     members: list[_Member]
-    after: int | None = None
 
 
-class _Rooms(Struct, frozen=True):
+class _Rooms(_Page, frozen=True):
     rooms: list[Unread]
-    after: str | None = None
 
 
 async def active_rooms(chat: ChatClient) -> dict[str, int]:
     """Return how many connections are in each room; raises as `ChatClient.request`."""
-    page = (await chat.request("list_rooms")).to(_RoomList)
-    rooms = dict(page.rooms)
-    while page.after is not None:
-        page = (await chat.request("list_rooms", after=page.after)).to(_RoomList)
-        rooms.update(page.rooms)
+    rooms: dict[str, int] = {}
+    async for page in _pages(chat, "list_rooms", _RoomList):
+        rooms |= page.rooms
     return rooms
 
 
 async def members_of(chat: ChatClient, room: str) -> dict[str, str]:
     """Return the names of the users in a room by their ids; raises as `ChatClient.request`."""
-    page = (await chat.request("members", room=room)).to(_Members)
-    found = list(page.members)
-    while page.after is not None and len(found) < MOST_MEMBERS:
-        page = (await chat.request("members", room=room, after=page.after)).to(_Members)
+    found: list[_Member] = []
+    async for page in _pages(chat, "members", _Members, room=room):
         found += page.members
+        if len(found) >= MOST_MEMBERS:
+            break
     return {member.sender: member.username for member in found}
 
 
 async def unread_rooms(chat: ChatClient) -> list[Unread]:
     """Return the user's rooms, and what is unread in them; raises as `ChatClient.request`."""
-    page = (await chat.request("rooms")).to(_Rooms)
-    rooms = list(page.rooms)
-    while page.after is not None:
-        page = (await chat.request("rooms", after=page.after)).to(_Rooms)
-        rooms += page.rooms
-    return rooms
+    return [room async for page in _pages(chat, "rooms", _Rooms) for room in page.rooms]
 
 
 async def pages_back(
@@ -83,3 +79,13 @@ async def pages_back(
         before = page.next
         if not page.more or before is None:
             return
+
+
+async def _pages(
+    chat: ChatClient, action: str, kind: type[P], **fields: object
+) -> AsyncIterator[P]:
+    page: P | None = None
+    while page is None or page.after is not None:
+        more = {} if page is None else {"after": page.after}
+        page = (await chat.request(action, **fields, **more)).to(kind)
+        yield page

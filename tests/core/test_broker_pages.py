@@ -2,8 +2,7 @@
 
 from chatserver.broker.pages import Pages
 from chatserver.broker.reads import Wanted
-from chatserver.broker.tail import COST
-from chatserver.publications import Page, RoomState
+from chatserver.publications import COST, Page, RoomState
 from tests.core.stores import publication
 
 NEWEST: Wanted = (None, None, 50, 1000)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from chatserver.broker.tail import COST, Tail, Tails
+from chatserver.broker.tail import Tail, Tails
 from chatserver.positions import Position
-from chatserver.publications import Page, Publication, RoomState, Unread, fitting
+from chatserver.publications import COST, Page, Publication, RoomState, Unread, fitting
 from tests.core.stores import STAMP, publication
 
 FAR = 2**20

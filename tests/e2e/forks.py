@@ -5,25 +5,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Final
 
 from chatserver.cli import main
+from tests.extensions import extension_modules
 
 FORKS: Final = get_context("forkserver")
-FORKS.set_forkserver_preload(
-    [
-        "chatserver.cli",
-        *(
-            entry.module
-            for group in ("brokers", "middlewares", "plugins")
-            for entry in entry_points(group=f"chatserver.{group}")
-        ),
-    ]
-)
+FORKS.set_forkserver_preload(["chatserver.cli", *extension_modules()])
 
 
 class Fork:

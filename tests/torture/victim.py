@@ -9,10 +9,11 @@ import json
 import os
 import signal
 import sys
-from importlib.metadata import entry_points
+from importlib import import_module
 from typing import Final
 
 from chatserver.cli import main
+from tests.extensions import extension_modules
 from tests.torture.bugs import BUGS
 from tests.torture.points import arm
 
@@ -31,9 +32,8 @@ def serve(config: str, point: str | None, times: int, bug: str | None) -> None:
 
 
 if __name__ == "__main__":
-    for group in ("brokers", "middlewares", "plugins"):
-        for entry in entry_points(group=f"chatserver.{group}"):
-            entry.load()
+    for module in extension_modules():
+        import_module(module)
     for line in sys.stdin:
         child = os.fork()
         if not child:

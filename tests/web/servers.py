@@ -9,14 +9,14 @@ import os
 import signal
 import socket
 import sys
-from importlib.metadata import entry_points
+from importlib import import_module
 
 from chatserver.cli import main
+from tests.extensions import extension_modules
 
 if __name__ == "__main__":
-    for group in ("brokers", "middlewares", "plugins"):
-        for entry in entry_points(group=f"chatserver.{group}"):
-            entry.load()
+    for module in extension_modules():
+        import_module(module)
     # Nobody waits for what is forked.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:

@@ -130,6 +130,7 @@ export class Room {
 
   #take(event) {
     const { action, offset } = event;
+    if (REPLIES.has(action)) this.moderates = event.moderate ?? false;
     if (action === "joined") this.#joined(event);
     else if (action === "recovered") this.#recovered(event);
     else if (action === "gap") this.#gap(event);
@@ -144,10 +145,9 @@ export class Room {
     this.#absence.take(offset, action === "message" && !this.#isOwn(event));
   }
 
-  #joined({ offset = 0, more = false, read, unread = 0, recovered, moderate = false }) {
+  #joined({ offset = 0, more = false, read, unread = 0, recovered }) {
     this.#end = offset;
     this.unread = unread;
-    this.moderates = moderate;
     if (recovered !== undefined) return;
     this.#whole = offset;
     if (unread) this.read = read;
@@ -156,16 +156,14 @@ export class Room {
     this.meet();
   }
 
-  #recovered({ offset, unread, missed, moderate = false }) {
+  #recovered({ offset, unread, missed }) {
     if (unread !== undefined) this.unread = unread;
-    this.moderates = moderate;
     this.#absence.recovered(missed, offset);
     this.#end = Math.max(this.#end, offset ?? 0);
     this.meet();
   }
 
-  async #gap({ reason, offset, unread, seen, moderate = false }) {
-    this.moderates = moderate;
+  async #gap({ reason, offset, unread, seen }) {
     this.meet();
     if (reason === "no_history") {
       this.#absence.gap(reason);
