@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from zlib import crc32
 
 from benchmarks.client import LoadError, Publisher
 from benchmarks.load import WARM_UP_SECONDS, Figures
@@ -26,11 +27,11 @@ NAME = "bare-inserts"
 ROWS = "rows_per_commit"
 
 INSERT = """INSERT INTO publication
-    (room, offset, user, cid, digest, timestamp, target, kind, body)
+    (room, offset, user, cid, checksum, timestamp, target, kind, body)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 STAMP = "2026-11-22T10:41:41.123Z"
 
-Row = tuple[int, int, str, str, bytes, str, None, str, bytes]
+Row = tuple[int, int, str, str, int, str, None, str, bytes]
 
 
 def run_inserts(cores: Cores, load: Acknowledged, seconds: float, batch: int) -> Figures:
@@ -112,7 +113,7 @@ def _row(number: int, rooms: int, run: int) -> Row:
             "cid": cid,
         }
     )
-    return (room + 1, turn + 1, user, cid, os.urandom(16), STAMP, None, "message", body)
+    return (room + 1, turn + 1, user, cid, crc32(body), STAMP, None, "message", body)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ MOST_EMOJIS: Final = 50
 MOST_SENDERS: Final = 20
 """Users that are told of each reaction; all are counted."""
 
+_UNDERSCORE: Final = ord("_")
+
 Entry = tuple[int, Publication]
 """A publication and its offset."""
 
@@ -168,8 +170,8 @@ def thread(
 
 def answered(body: bytes) -> int | None:
     """Return the offset of the message that an encoded event answers, if it answers one."""
-    # Within a text the quotes are escaped.
-    if b'"reply_to":' not in body:
+    # Within a text the quotes are escaped. One byte is found a dozen times as fast as many.
+    if _UNDERSCORE not in body or b'"reply_to":' not in body:
         return None
     try:
         return _answer.decode(body).reply_to

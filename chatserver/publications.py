@@ -31,7 +31,7 @@ class Publication(Struct, frozen=True, gc=False):
         cid: The author's id for the message; together with `user` and `room` it makes a retry safe.
         ephemeral: Never stored; members that read slowly may miss it.
         stored: Whether it becomes part of the history of a room that keeps one.
-        digest: Names the payload; the same `cid` with another digest is a conflict.
+        checksum: CRC-32 of what the author wrote; the same `cid` with another one is a conflict.
         kind: What the event is called.
         target: The offset of the publication it changes, for edits and their like.
         erases: Whether storing it empties its target and whatever targeted that before.
@@ -45,7 +45,7 @@ class Publication(Struct, frozen=True, gc=False):
     cid: str | None = None
     ephemeral: bool = False
     stored: bool = True
-    digest: bytes = b""
+    checksum: int = 0
     kind: str = "message"
     target: int | None = None
     erases: bool = False

@@ -49,8 +49,8 @@ MOST: Final = 1000
 MOST_CIDS: Final = 100_000
 """Ids of messages that are remembered; the oldest are forgotten first."""
 
-Receipt = tuple[int, str, bytes]
-"""What a `cid` was used for: offset, timestamp, digest."""
+Receipt = tuple[int, str, int]
+"""What a `cid` was used for: offset, timestamp, checksum."""
 
 
 class MemoryStore(Store):
@@ -213,14 +213,14 @@ class MemoryStore(Store):
         receipt = None if publication.cid is None else self._cids.get(_key(publication))
         if receipt is None:
             return None
-        place, timestamp, digest = receipt
-        if digest != publication.digest:
+        place, timestamp, checksum = receipt
+        if checksum != publication.checksum:
             return CONFLICT
         return Stored(Position(room.epoch, place), timestamp, duplicate=True)
 
     def _note(self, publication: Publication, stored: Stored) -> None:
         if publication.cid is not None:
-            receipt = (stored.position.offset, stored.timestamp, publication.digest)
+            receipt = (stored.position.offset, stored.timestamp, publication.checksum)
             self._cids[_key(publication)] = receipt
             if len(self._cids) > MOST_CIDS:
                 del self._cids[next(iter(self._cids))]

@@ -44,7 +44,7 @@ _FIRST: Final = (
         offset INTEGER NOT NULL,
         user TEXT NOT NULL,
         cid TEXT,
-        digest BLOB,
+        checksum INTEGER,
         timestamp TEXT NOT NULL,
         target INTEGER,
         kind TEXT,

@@ -268,7 +268,7 @@ class Writer:
                     outcomes.append(fault)
                     continue
             if each.cid is not None:
-                receipts[key] = (room.top + 1, each.timestamp, each.digest)
+                receipts[key] = (room.top + 1, each.timestamp, each.checksum)
             offset = room.top = room.top + 1
             if (root := answered(each.body)) is not None:
                 replies.append((room.number, root, offset))
@@ -278,7 +278,7 @@ class Writer:
                     offset,
                     user,
                     each.cid,
-                    None if each.cid is None else each.digest,
+                    None if each.cid is None else each.checksum,
                     each.timestamp,
                     each.target,
                     each.kind,
@@ -354,7 +354,7 @@ def _tops(rooms: dict[str, Room]) -> dict[str, int]:
 
 
 def _again(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
-    offset, timestamp, digest = receipt
-    if digest != publication.digest:
+    offset, timestamp, checksum = receipt
+    if checksum != publication.checksum:
         return CONFLICT
     return Stored(Position(room.epoch, offset), timestamp, duplicate=True)

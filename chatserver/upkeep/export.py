@@ -13,7 +13,7 @@ from chatserver.upkeep.files import reading
 from chatserver.upkeep.lines import ERASED, FORMAT, Header, PublicationLine, RoomLine, encode
 from chatserver.upkeep.progress import Progress
 
-_ROWS: Final = """SELECT offset, timestamp, body, kind, user, cid, digest, target
+_ROWS: Final = """SELECT offset, timestamp, body, kind, user, cid, checksum, target
     FROM publication WHERE room = ? ORDER BY offset"""
 
 
@@ -39,12 +39,12 @@ def export(path: Path, out: BinaryIO, pattern: str, now: str, progress: Progress
         out.write(encode(Header(FORMAT, now)) + b"\n")
         for name, number, floor, top in _rooms(connection, pattern):
             out.write(encode(RoomLine(name, floor, top)) + b"\n")
-            for offset, timestamp, body, kind, user, cid, digest, target in connection.execute(
+            for offset, timestamp, body, kind, user, cid, checksum, target in connection.execute(
                 _ROWS, (number,)
             ):
                 event = ERASED if body is None else Raw(body)
                 line = PublicationLine(
-                    name, offset, timestamp, event, kind, user, cid, digest, target
+                    name, offset, timestamp, event, kind, user, cid, checksum, target
                 )
                 out.write(encode(line) + b"\n")
                 written += 1

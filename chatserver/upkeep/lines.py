@@ -55,7 +55,7 @@ class PublicationLine(Struct, frozen=True, tag_field="is", tag="publication", om
         kind: What the event is called; None where only the `cid` is left.
         user: The author's user id, if anybody's.
         cid: The author's own id for it.
-        digest: Names the payload, in Base64, for the same `cid` used again.
+        checksum: Tells, when the same `cid` is used again, whether it is for the same.
         target: The offset of the publication it changes.
     """
 
@@ -66,7 +66,7 @@ class PublicationLine(Struct, frozen=True, tag_field="is", tag="publication", om
     kind: str | None = None
     user: str = ""
     cid: str | None = None
-    digest: bytes | None = None
+    checksum: int | None = None
     target: int | None = None
 
 

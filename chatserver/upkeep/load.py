@@ -154,7 +154,7 @@ class _Loading:
                 line.offset,
                 line.user,
                 line.cid,
-                line.digest,
+                line.checksum,
                 line.timestamp,
                 line.target,
                 line.kind,

@@ -34,7 +34,7 @@ def erase(path: Path, user: str) -> int:
         index = Index(connection)
         index.erase(user)
         erased = connection.execute(
-            "UPDATE publication SET body = NULL, user = '', cid = NULL, digest = NULL"
+            "UPDATE publication SET body = NULL, user = '', cid = NULL, checksum = NULL"
             " WHERE user = ?",
             (user,),
         ).rowcount

@@ -39,7 +39,7 @@ async def main(path: Path, life: str, pages: str | None = None) -> None:
             os.write(1, line.encode())
             send(room, number + IN_FLIGHT)
 
-        sent = Publication(f"room{room}", body.encode(), STAMP, "ann", name, digest=b"d")
+        sent = Publication(f"room{room}", body.encode(), STAMP, "ann", name, checksum=100)
         try:
             store.append(sent, settle)
         except ActionError as error:

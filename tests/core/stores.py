@@ -22,10 +22,10 @@ def publication(
     *,
     user: str | None = "ann",
     cid: str | None = None,
-    digest: bytes = b"",
+    checksum: int = 0,
     timestamp: str = STAMP,
 ) -> Publication:
-    return Publication(room, body, timestamp, user, cid, digest=digest)
+    return Publication(room, body, timestamp, user, cid, checksum=checksum)
 
 
 def append(store: Store, sent: Publication) -> "asyncio.Future[Stored]":

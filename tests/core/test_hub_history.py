@@ -81,6 +81,18 @@ async def test_a_cid_stands_for_one_event(
     assert caught.value.code == "conflict"
 
 
+async def test_a_cid_stands_for_all_that_was_written_and_for_nothing_else(place: Place) -> None:
+    stamped = ',"timestamp":"'
+    first = {"text": stamped, "when": {"zone": "UTC", "timestamp": "10:41"}}
+    other = {"text": stamped, "when": {"zone": "UTC", "timestamp": "10:42"}}
+    await place.hub.publish("lobby", "message", first, author=place.ann, cid="c")
+    await place.hub.claim_name(place.ann, f"Ann{stamped}")
+    assert (await place.hub.publish("lobby", "message", first, author=place.ann, cid="c")).duplicate
+    with pytest.raises(ActionError) as caught:
+        await place.hub.publish("lobby", "message", other, author=place.ann, cid="c")
+    assert caught.value.code == "conflict"
+
+
 async def test_comings_and_goings_have_no_place_in_the_history(place: Place) -> None:
     noticed = await place.hub.publish("lobby", "notification", {"event": "join"}, stored=False)
     assert noticed.position is None

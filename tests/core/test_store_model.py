@@ -27,12 +27,12 @@ AGE = 3600.0
 ROOMS = ["for ever", "short", "brief", "both"]
 USERS = ["ann", "bob", None]
 CIDS = [None, "c1", "c2", "c3", "c4"]
-DIGESTS = [b"a", b"b"]
+CHECKSUMS = [1, 2]
 DAY = float(CID_LIFE)
 
 GUARD = Guard(author="ann", within=3600.0, most=3)
 
-Sent = tuple[str, str | None, str | None, bytes]
+Sent = tuple[str, str | None, str | None, int]
 Meant = tuple[str, str | None, int, bool, bool]
 """A change: room, cid, how far behind the top its target is, whether it erases, and is guarded."""
 
@@ -71,7 +71,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.counter = 0
         self.log: dict[str, list[Kept]] = {room: [] for room in ROOMS}
         self.epochs: dict[str, str] = {}
-        self.cids: dict[tuple[str, str, str], tuple[float, int, bytes]] = {}
+        self.cids: dict[tuple[str, str, str], tuple[float, int, int]] = {}
         self.seen_oldest = dict.fromkeys(ROOMS, 1)
 
     @initialize()
@@ -89,17 +89,19 @@ class StoreMachine(RuleBasedStateMachine):
                 st.sampled_from(ROOMS),
                 st.sampled_from(USERS),
                 st.sampled_from(CIDS),
-                st.sampled_from(DIGESTS),
+                st.sampled_from(CHECKSUMS),
             ),
             max_size=60,
         )
     )
     def append(self, batch: list[Sent]) -> None:
         publications = []
-        for room, user, cid, digest in batch:
+        for room, user, cid, checksum in batch:
             self.counter += 1
             publications.append(
-                Publication(room, b"%d" % self.counter, stamp(self.now), user, cid, digest=digest)
+                Publication(
+                    room, b"%d" % self.counter, stamp(self.now), user, cid, checksum=checksum
+                )
             )
         self.write(publications)
 
@@ -122,7 +124,7 @@ class StoreMachine(RuleBasedStateMachine):
             publications.append(
                 Publication(
                     *(room, b"%d" % self.counter, stamp(self.now), "ann", cid),
-                    digest=b"change",
+                    checksum=2,
                     kind="edit",
                     target=max(0, len(self.log[room]) - back),
                     erases=erases,
@@ -161,13 +163,13 @@ class StoreMachine(RuleBasedStateMachine):
         key = (sent.room, sent.user or "", sent.cid or "")
         known = self.cids.get(key)
         if known is not None:
-            time, offset, digest = known
+            time, offset, checksum = known
             remembered = (
                 outcome.duplicate if isinstance(outcome, Stored) else outcome.code == "conflict"
             )
             forgotten = not remembered and self.now - time > DAY and offset < self.oldest(sent.room)
             if not forgotten:
-                if digest != sent.digest:
+                if checksum != sent.checksum:
                     assert isinstance(outcome, ActionError)
                     assert outcome.code == "conflict"
                 else:
@@ -192,7 +194,7 @@ class StoreMachine(RuleBasedStateMachine):
                     each.body = None
         log.append(Kept(self.now, sent))
         if sent.cid is not None:
-            self.cids[key] = (self.now, len(log), sent.digest)
+            self.cids[key] = (self.now, len(log), sent.checksum)
 
     @rule(hours=st.sampled_from([0.5, 2, 30]))
     def wait(self, hours: float) -> None:

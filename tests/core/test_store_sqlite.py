@@ -121,14 +121,14 @@ def test_rows_are_cut_into_statements_without_loss(count: int) -> None:
 def test_a_retry_among_new_ones_keeps_their_order_and_leaves_no_hole(path: Path) -> None:
     connection = open_file(path, 1)
     writer = Writer(connection, keep_all)
-    (first,) = writer.write([publication(cid="old", digest=b"d")])
+    (first,) = writer.write([publication(cid="old", checksum=100)])
     assert isinstance(first, Stored)
     again, *others, conflict, new_room = writer.write(
         [
-            publication(cid="old", digest=b"d", timestamp="2026-11-22T10:50:00.000Z"),
+            publication(cid="old", checksum=100, timestamp="2026-11-22T10:50:00.000Z"),
             publication(cid="new"),
             publication(),
-            publication(cid="old", digest=b"e"),
+            publication(cid="old", checksum=101),
             publication("tea", cid="old"),
         ]
     )
@@ -233,7 +233,7 @@ async def test_a_cid_is_remembered_for_a_day_at_least_and_then_forgotten(path: P
         assert (young.duplicate, young.position.offset) == (True, 2)
         assert (old.duplicate, old.position.offset) == (False, 4)
         with pytest.raises(ActionError, match="cid"):
-            await add(store, publication(cid="c3", digest=b"other"))
+            await add(store, publication(cid="c3", checksum=1))
 
 
 async def test_a_cid_is_remembered_as_long_as_its_message(path: Path) -> None:
