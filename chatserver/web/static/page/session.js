@@ -1,6 +1,6 @@
 // Who we are and where: the conversation with the server, and the rooms in it.
 
-import { ActionError, ClosedError, LostError, connect } from "../chatserver.js";
+import { ActionError, ClosedError, LostError, cleanName, connect } from "../chatserver.js";
 import { directRoom, isDirect, partner } from "./direct.js";
 import { PAGE, Room } from "./room.js";
 import { Speech } from "./speech.js";
@@ -87,7 +87,7 @@ export class Session {
 
   /** Go to a room, joining it if need be. */
   async join(wanted) {
-    const name = isDirect(wanted) ? wanted : cleanName(wanted);
+    const name = cleanName(wanted);
     const room = this.rooms.get(name) ?? this.#add(name);
     if (room.joined || (await this.#join(room))) {
       this.#show(room);
@@ -323,9 +323,4 @@ export class Session {
     this.changed();
     if (this.#inside && !room.joined) this.#join(room, { quietly: true });
   }
-}
-
-// As the server writes names of rooms.
-function cleanName(name) {
-  return name.normalize("NFKC").replace(/\s+/g, " ").trim();
 }
