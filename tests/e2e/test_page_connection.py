@@ -246,6 +246,30 @@ async def test_an_announced_close_is_waited_for(home: ServerProcess, visit: Visi
     await bob.sees("back again")
 
 
+async def test_nobody_is_seen_typing_or_present_without_a_connection(
+    home: ServerProcess, visit: Visits
+) -> None:
+    alice, bob, wire = await wired(home, visit)
+    await alice.page.get_by_role("button", name="2 members", exact=True).click()
+    people = alice.page.locator("#people")
+    await bob.page.locator("#text").press_sequentially("hm")
+    await expect(alice.page.locator("#typing")).to_have_text("bob is typing…")
+    # By itself that ends with time, which stands still here.
+    await alice.page.clock.pause_at(await alice.page.evaluate("Date.now() / 1000 + 0.1"))
+    wire.send(action="reconnect", after_ms=60_000, reason="Maintenance")
+    await wire.close(3001)
+    await alice.expect_state("Offline")
+    await alice.page.clock.run_for(100)
+    await expect(alice.page.locator("#typing")).to_have_text("")
+    await expect(people).to_contain_text("before the connection was lost")
+    await expect(people.locator(".dot.away")).to_have_count(2)
+    await alice.page.clock.resume()
+    await alice.page.clock.fast_forward(61_000)
+    await alice.expect_state("Online")
+    await expect(people).not_to_contain_text("before the connection was lost", use_inner_text=True)
+    await expect(people.locator(".dot:not(.away)")).to_have_count(2)
+
+
 async def test_silence_is_noticed(home: ServerProcess, visit: Visits) -> None:
     alice, _, wire = await wired(home, visit)
     await alice.page.clock.fast_forward(26_000)

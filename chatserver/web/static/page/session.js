@@ -185,7 +185,7 @@ export class Session {
     const { action, room } = event;
     if (action === "connecting") this.#view.state({ name: "connecting" });
     else if (action === "online") this.#online(event);
-    else if (action === "offline") this.#view.state({ ...event, name: "waiting" });
+    else if (action === "offline") this.#offline(event);
     else if (action === "adopted") this.#adopt(event);
     else if (action === "error") this.complain(event.message);
     else if (action === "read") this.rooms.get(room)?.seen(event.offset);
@@ -200,10 +200,18 @@ export class Session {
     this.list();
   }
 
+  #offline(event) {
+    for (const room of this.rooms.values()) room.lose();
+    this.#view.state({ ...event, name: "waiting" });
+  }
+
   // The client has given up. What was not acknowledged is kept, and the next one takes it over.
   #stopped(error) {
     this.#over = true;
-    for (const room of this.rooms.values()) room.joined = false;
+    for (const room of this.rooms.values()) {
+      room.joined = false;
+      room.lose();
+    }
     this.#view.state({ name: "stopped", reason: WORDS[error.code] ?? error.message });
     if (!(error instanceof ActionError)) return;
     this.#ask(error);
