@@ -82,6 +82,7 @@ async def test_any_frame_is_sent_and_what_comes_back_is_shown(
     await expect(send).to_be_disabled()
     await page.get_by_role("button", name="Connect").click()
     await expect(page.locator("#status")).to_have_text(re.compile("^Connected to ws://"))
+    await expect(page.locator("#check")).to_have_text("0 bytes.")
 
     await sends(page, '{"action": "ping", "id": "ä"}')
     await expect(frames(page, "received")).to_have_text([re.compile(r'"action":"pong","id":"ä"')])
