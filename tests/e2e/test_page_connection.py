@@ -247,9 +247,9 @@ async def test_an_announced_close_is_waited_for(home: ServerProcess, visit: Visi
 
 
 async def test_nobody_is_seen_typing_or_present_without_a_connection(
-    home: ServerProcess, visit: Visits
+    serve: Servers, visit: Visits
 ) -> None:
-    alice, bob, wire = await wired(home, visit)
+    alice, bob, wire = await wired(await serve(), visit)
     await alice.page.get_by_role("button", name="2 members", exact=True).click()
     people = alice.page.locator("#people")
     await bob.page.locator("#text").press_sequentially("hm")
@@ -336,6 +336,11 @@ async def test_a_token_in_the_address_signs_in(serve: Servers, visit: Visits) ->
             "The token is missing, wrong or expired (Invalid token)."
         )
         await expect(stranger.page.locator(".countdown")).to_have_text("")
+        await expect(stranger.page.locator(".kept")).to_be_hidden()
+        async with stranger.page.expect_response("**/ws") as again:
+            await stranger.ask_to_enter("stranger")
+        assert (await again.value).status == 401
+        await expect(stranger.page.locator("#enter-button"), who).to_have_text("Join")
 
 
 async def test_a_busy_server_says_when_to_come_back(serve: Servers, visit: Visits) -> None:

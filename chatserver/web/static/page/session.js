@@ -67,6 +67,10 @@ export class Session {
     const { chat } = this;
     this.#wanted = [name, room];
     this.#view.entering(true);
+    if (this.#over) {
+      this.#open(); // It will come here again.
+      return;
+    }
     try {
       const { username } = await chat.connected();
       this.name = username === name ? name : await chat.register(name);
@@ -125,7 +129,8 @@ export class Session {
     } catch {
       return; // The next time will do.
     }
-    this.others = found.sort(([one], [other]) => one.localeCompare(other));
+    const { compare } = new Intl.Collator(undefined, { numeric: true });
+    this.others = found.sort(([one], [other]) => compare(one, other));
     this.changed();
   }
 
