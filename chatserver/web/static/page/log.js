@@ -195,7 +195,7 @@ function showLine(item, { text, since }) {
 
 function showNotices(item, { notices }) {
   const [{ timestamp }] = notices;
-  const line = makeWritten("span", "", summary(notices));
+  const line = make("span", "", summary(notices));
   if (notices.length === 1) {
     const single = make("p", "notice");
     single.append(line, " ", stamp(readTime(timestamp)));
@@ -206,7 +206,7 @@ function showNotices(item, { notices }) {
   folded.open = item.querySelector("details")?.open ?? false;
   const all = make("ul");
   for (const notice of notices) {
-    const one = makeWritten("li", "", notice.text ?? "");
+    const one = make("li", "", notice.text ?? "");
     one.append(" ", stamp(readTime(notice.timestamp)));
     all.append(one);
   }

@@ -141,7 +141,8 @@ export class View {
     put(find("#drawer-unread-count"), unread > 99 ? "99+" : String(unread));
     if (!current) return;
     const { present } = current.people;
-    put(find("#members-count"), present === 1 ? "1 member" : `${present} members`);
+    put(find("#members-count"), String(present));
+    put(find("#members-word"), present === 1 ? " member" : " members");
     const pins = current.transcript.pinned.length;
     put(find("#pins-count"), pins ? ` ${pins}` : "");
     put(find("#typing"), typing(current.typing));
