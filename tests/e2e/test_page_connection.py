@@ -155,6 +155,9 @@ async def test_what_was_said_meanwhile_is_shown_once(serve: Servers, visit: Visi
     await bob.sees("meanwhile")
     await alice.page.clock.fast_forward(61_000)
     await alice.expect_state("Online")
+    await alice.sees("meanwhile")
+    await expect(alice.page.locator(".joined .unread")).to_be_hidden()
+    await expect(alice.page).to_have_title("chatserver")
 
     await bob.say("after")
     await alice.sees("after")

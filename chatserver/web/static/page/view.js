@@ -140,6 +140,8 @@ export class View {
     find("#drawer-unread").hidden = unread === 0;
     put(find("#drawer-unread-count"), unread > 99 ? "99+" : String(unread));
     if (!current) return;
+    // What was missed may have come while it is in view.
+    if (current.unread && this.attends(current)) this.#session.seen();
     const { present } = current.people;
     put(find("#members-count"), String(present));
     put(find("#members-word"), present === 1 ? " member" : " members");
