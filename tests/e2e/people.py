@@ -203,10 +203,15 @@ class Visits:
         width: int = 1280,
         height: int = 800,
         scheme: Literal["light", "dark"] = "light",
+        touch: bool = False,
     ) -> Person:
         """Make a fresh context with an empty page, for tests that arrange something first."""
         context = await self._browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            locale="en-GB",
+            has_touch=touch,
+            is_mobile=touch,
         )
         await context.add_init_script(REPORT_CSP)
         person = Person(await context.new_page())

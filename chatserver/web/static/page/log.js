@@ -43,8 +43,14 @@ export class Log extends HTMLElement {
     room.transcript.listener = this;
     for (const entry of room.transcript.entries) this.inserted(entry);
     this.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    this.addEventListener("pointermove", ({ target }) => this.#point(target));
-    this.addEventListener("pointerleave", () => this.#unpoint());
+    // A finger leaves whenever it is lifted, before the button below it hears of it.
+    this.addEventListener("pointermove", ({ pointerType, target }) => {
+      if (pointerType !== "touch") this.#point(target);
+    });
+    this.addEventListener("pointerleave", ({ pointerType }) => {
+      if (pointerType !== "touch") this.#unpoint();
+    });
+    this.addEventListener("click", ({ target }) => this.#point(target));
     this.addEventListener("focusin", ({ target }) => this.#point(target));
     this.addEventListener("keydown", (event) => this.#key(event));
   }
