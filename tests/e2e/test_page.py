@@ -61,6 +61,9 @@ async def test_two_people_converse(home: ServerProcess, visit: Visits) -> None:
     await bob.say("hello alice")
     await alice.sees("hello alice")
     await alice.sees("hello bob")
+    # Screen readers are told of what others say.
+    await expect(alice.page.locator("#announcer")).to_have_text("bob: hello alice")
+    await expect(bob.page.locator("#announcer")).to_have_text("alice: hello bob")
     await expect(alice.page.locator(".own .text")).to_have_text(["hello bob"])
     await expect(bob.page.locator(".own .text")).to_have_text(["hello alice"])
     await expect(bob.page.locator(".message:not(.own) .author")).to_have_text(["alice"])
