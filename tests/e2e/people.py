@@ -11,8 +11,13 @@ from typing import Literal
 from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
 from tests.e2e import process
+from tests.web.node import axe
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+VIOLATIONS = """
+axe.run().then(({ violations }) => violations.map(({ id, help, nodes }) =>
+    `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`))
+"""
 REPORT_CSP = """
 addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
     console.error("CSP", violatedDirective, blockedURI));
@@ -120,6 +125,12 @@ class Person:
         await expect(self.page.get_by_role("status").first).to_have_text(
             word, timeout=within * 1000
         )
+
+    async def keeps_nobody_out(self, where: str) -> None:
+        """Expect that axe-core finds nothing that keeps anybody out."""
+        await self.page.evaluate(axe().read_text())
+        violations = await self.page.evaluate(VIOLATIONS)
+        assert not violations, f"{where}: {violations}"
 
     def listen(self) -> None:
         """Note what the page should not do: log errors, break its own policy, raise."""
