@@ -50,6 +50,7 @@ async def test_a_killed_server_finds_everybody_again(serve: Servers, visit: Visi
         await person.enter(name)
         await person.say(f"{name} was here")
         await person.sees(f"{name} was here")
+        await expect(person.page.locator(".sending")).to_have_count(0)
     alice.may_lose_connection = bob.may_lose_connection = True
     await server.kill()
     await alice.expect_state("Offline")
