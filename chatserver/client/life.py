@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import logging
+import os
+import socket
 import ssl as tls
 import time
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from typing import Final, Protocol
 
 from aiohttp import (
     ClientConnectorCertificateError,
+    ClientConnectorError,
     ClientSession,
     ClientWebSocketResponse,
     ClientWSTimeout,
@@ -152,7 +155,7 @@ class Life:
         except ClientConnectorCertificateError as error:
             return after_close(TLS_HANDSHAKE, str(error))
         except (AiohttpError, OSError) as error:
-            return Verdict(f"The server cannot be reached: {error}")
+            return Verdict(f"The server cannot be reached: {_cause(error)}")
         connection = Connection(next(self._numbers), socket, self._listener.event)
         attending = asyncio.create_task(self._attend(connection))
         try:
@@ -246,3 +249,13 @@ class Life:
             log.debug("the token is not refreshed: %s", error)
         except Exception:
             log.warning("no newer token can be had; the present one may expire", exc_info=True)
+
+
+def _cause(error: Exception) -> str:
+    """Say why in the system's words; aiohttp's and asyncio's are about their sockets."""
+    if not isinstance(error, ClientConnectorError):
+        return str(error)
+    cause = error.os_error
+    if cause.errno is None or isinstance(cause, socket.gaierror | tls.SSLError):
+        return cause.strerror or str(cause)
+    return os.strerror(cause.errno)

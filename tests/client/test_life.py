@@ -101,6 +101,18 @@ async def test_it_waits_as_long_as_a_busy_server_says(server: Scripted) -> None:
     await chat.close()
 
 
+async def test_why_a_server_cannot_be_reached_is_said_in_plain_words() -> None:
+    chat = connect("ws://127.0.0.1:1/ws", backoff=Backoff(3600, 3600, random=lambda: 1.0))
+    entering = asyncio.create_task(chat.__aenter__())
+    async with asyncio.timeout(DEADLINE):
+        offline = await anext(chat)
+    assert isinstance(offline, Offline)
+    assert offline.reason == "The server cannot be reached: Connection refused"
+    await chat.close()
+    with pytest.raises(ClosedError):
+        await entering
+
+
 async def test_it_comes_back_when_it_was_told_to(server: Scripted) -> None:
     """The time counts from the event; the close does not start it anew, nor is it needed."""
     patient = Backoff(3600, 3600, random=lambda: 1.0)

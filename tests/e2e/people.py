@@ -11,8 +11,13 @@ from typing import Literal
 from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
 from tests.e2e import process
+from tests.web.node import axe
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+VIOLATIONS = """
+axe.run().then(({ violations }) => violations.map(({ id, help, nodes }) =>
+    `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`))
+"""
 REPORT_CSP = """
 addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
     console.error("CSP", violatedDirective, blockedURI));
@@ -121,6 +126,12 @@ class Person:
             word, timeout=within * 1000
         )
 
+    async def keeps_nobody_out(self, where: str) -> None:
+        """Expect that axe-core finds nothing that keeps anybody out."""
+        await self.page.evaluate(axe().read_text())
+        violations = await self.page.evaluate(VIOLATIONS)
+        assert not violations, f"{where}: {violations}"
+
     def listen(self) -> None:
         """Note what the page should not do: log errors, break its own policy, raise."""
         self.page.on("pageerror", lambda error: self.problems.append(f"raised: {error}"))
@@ -203,10 +214,15 @@ class Visits:
         width: int = 1280,
         height: int = 800,
         scheme: Literal["light", "dark"] = "light",
+        touch: bool = False,
     ) -> Person:
         """Make a fresh context with an empty page, for tests that arrange something first."""
         context = await self._browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            locale="en-GB",
+            has_touch=touch,
+            is_mobile=touch,
         )
         await context.add_init_script(REPORT_CSP)
         person = Person(await context.new_page())

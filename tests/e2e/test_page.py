@@ -1,11 +1,20 @@
 """What people do and see on the chat page, in a real browser against a real server."""
 
+import re
 from typing import Final
 
 import pytest
 from playwright.async_api import expect
 
 from tests.e2e.people import ServerProcess, Servers, Visits
+
+INDENT: Final = """
+(element) => {
+    const text = document.createRange();
+    text.selectNodeContents(element);
+    return Math.round(text.getBoundingClientRect().left - element.getBoundingClientRect().left);
+}
+"""
 
 pytest_plugins = ["tests.e2e.browser"]
 pytestmark = [
@@ -52,6 +61,9 @@ async def test_two_people_converse(home: ServerProcess, visit: Visits) -> None:
     await bob.say("hello alice")
     await alice.sees("hello alice")
     await alice.sees("hello bob")
+    # Screen readers are told of what others say.
+    await expect(alice.page.locator("#announcer")).to_have_text("bob: hello alice")
+    await expect(bob.page.locator("#announcer")).to_have_text("alice: hello bob")
     await expect(alice.page.locator(".own .text")).to_have_text(["hello bob"])
     await expect(bob.page.locator(".own .text")).to_have_text(["hello alice"])
     await expect(bob.page.locator(".message:not(.own) .author")).to_have_text(["alice"])
@@ -161,6 +173,20 @@ async def test_one_room_at_a_time(serve: Servers, visit: Visits) -> None:
     await alice.sees("alone")
     await expect(joined).to_have_text(["garden"])
     await expect(bob.page.locator("#show-people")).to_have_text("1 member")
+
+
+async def test_names_from_right_to_left_begin_where_others_do(
+    home: ServerProcess, visit: Visits
+) -> None:
+    ron = await visit(home.url)
+    await ron.enter("רון", room="חדר")
+    await ron.page.get_by_role("button", name="1 member", exact=True).click()
+    for name in ("#room-name", ".joined .name", "#people .name"):
+        shown = ron.page.locator(name)
+        await expect(shown).to_have_text(re.compile("רון|חדר"))
+        assert await shown.evaluate(INDENT) == 0, name
+    notice = ron.page.get_by_role("log").get_by_text("רון joined")
+    await expect(notice).to_have_css("direction", "ltr")
 
 
 async def test_the_keyboard_is_enough(home: ServerProcess, visit: Visits) -> None:

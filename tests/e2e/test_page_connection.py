@@ -50,6 +50,7 @@ async def test_a_killed_server_finds_everybody_again(serve: Servers, visit: Visi
         await person.enter(name)
         await person.say(f"{name} was here")
         await person.sees(f"{name} was here")
+        await expect(person.page.locator(".sending")).to_have_count(0)
     alice.may_lose_connection = bob.may_lose_connection = True
     await server.kill()
     await alice.expect_state("Offline")
@@ -155,6 +156,9 @@ async def test_what_was_said_meanwhile_is_shown_once(serve: Servers, visit: Visi
     await bob.sees("meanwhile")
     await alice.page.clock.fast_forward(61_000)
     await alice.expect_state("Online")
+    await alice.sees("meanwhile")
+    await expect(alice.page.locator(".joined .unread")).to_be_hidden()
+    await expect(alice.page).to_have_title("chatserver")
 
     await bob.say("after")
     await alice.sees("after")
@@ -246,6 +250,30 @@ async def test_an_announced_close_is_waited_for(home: ServerProcess, visit: Visi
     await bob.sees("back again")
 
 
+async def test_nobody_is_seen_typing_or_present_without_a_connection(
+    serve: Servers, visit: Visits
+) -> None:
+    alice, bob, wire = await wired(await serve(), visit)
+    await alice.page.get_by_role("button", name="2 members", exact=True).click()
+    people = alice.page.locator("#people")
+    await bob.page.locator("#text").press_sequentially("hm")
+    await expect(alice.page.locator("#typing")).to_have_text("bob is typing…")
+    # By itself that ends with time, which stands still here.
+    await alice.page.clock.pause_at(await alice.page.evaluate("Date.now() / 1000 + 0.1"))
+    wire.send(action="reconnect", after_ms=60_000, reason="Maintenance")
+    await wire.close(3001)
+    await alice.expect_state("Offline")
+    await alice.page.clock.run_for(100)
+    await expect(alice.page.locator("#typing")).to_have_text("")
+    await expect(people).to_contain_text("before the connection was lost")
+    await expect(people.locator(".dot.away")).to_have_count(2)
+    await alice.page.clock.resume()
+    await alice.page.clock.fast_forward(61_000)
+    await alice.expect_state("Online")
+    await expect(people).not_to_contain_text("before the connection was lost", use_inner_text=True)
+    await expect(people.locator(".dot:not(.away)")).to_have_count(2)
+
+
 async def test_silence_is_noticed(home: ServerProcess, visit: Visits) -> None:
     alice, _, wire = await wired(home, visit)
     await alice.page.clock.fast_forward(26_000)
@@ -312,6 +340,11 @@ async def test_a_token_in_the_address_signs_in(serve: Servers, visit: Visits) ->
             "The token is missing, wrong or expired (Invalid token)."
         )
         await expect(stranger.page.locator(".countdown")).to_have_text("")
+        await expect(stranger.page.locator(".kept")).to_be_hidden()
+        async with stranger.page.expect_response("**/ws") as again:
+            await stranger.ask_to_enter("stranger")
+        assert (await again.value).status == 401
+        await expect(stranger.page.locator("#enter-button"), who).to_have_text("Join")
 
 
 async def test_a_busy_server_says_when_to_come_back(serve: Servers, visit: Visits) -> None:

@@ -82,6 +82,7 @@ async def test_any_frame_is_sent_and_what_comes_back_is_shown(
     await expect(send).to_be_disabled()
     await page.get_by_role("button", name="Connect").click()
     await expect(page.locator("#status")).to_have_text(re.compile("^Connected to ws://"))
+    await expect(page.locator("#check")).to_have_text("0 bytes.")
 
     await sends(page, '{"action": "ping", "id": "ä"}')
     await expect(frames(page, "received")).to_have_text([re.compile(r'"action":"pong","id":"ä"')])
@@ -294,7 +295,8 @@ async def test_the_console_fits_every_width(
     serve: Servers, visit: Visits, paint: dict[str, object], scheme: Literal["light", "dark"]
 ) -> None:
     server = await serve(broker="memory", plugins=paint)
-    page = (await visit(f"{server.url}console", scheme=scheme)).page
+    developer = await visit(f"{server.url}console", scheme=scheme)
+    page = developer.page
     await page.get_by_role("button", name="Connect").click()
     await page.get_by_label("Action").select_option("paint.all")
     await page.get_by_label("text", exact=True).fill("Wo" + "w" * 150)
@@ -308,6 +310,7 @@ async def test_the_console_fits_every_width(
         await page.set_viewport_size({"width": width, "height": 800})
         await page.screenshot(path=ARTIFACTS / f"console-{scheme}-{width}.png", full_page=True)
         assert await page.evaluate("document.documentElement.scrollWidth") == width
+    await developer.keeps_nobody_out(f"console-{scheme}")
 
 
 async def test_the_keyboard_is_enough(home: ServerProcess, visit: Visits) -> None:

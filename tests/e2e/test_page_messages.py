@@ -159,6 +159,29 @@ async def test_the_toolbar_stays_at_a_message_that_changes(serve: Servers, visit
     await expect(toolbar).to_be_visible()
 
 
+async def test_fingers_do_all_that_a_mouse_does(serve: Servers, visit: Visits) -> None:
+    server = await serve(**MODERATED)
+    alice, bob = await visit(server.url), await visit.prepare(width=320, height=568, touch=True)
+    await bob.page.goto(server.url)
+    await alice.enter("alice")
+    await bob.enter("bob")
+    await bob.say("tea?")
+    await bob.page.get_by_text("tea?", exact=True).tap()
+    toolbar = bob.page.get_by_role("toolbar")
+    await toolbar.get_by_role("button", name="React", exact=True).tap()
+    await toolbar.get_by_role("button", name="React with 👍").tap()
+    await expect(alice.page.locator(".reaction")).to_have_text("👍 1")
+    await toolbar.get_by_role("button", name="Reply").tap()
+    await bob.page.locator("#text").fill("yes")
+    await bob.page.get_by_role("button", name="Send").tap()
+    await alice.sees("yes")
+    await bob.page.get_by_text("yes", exact=True).tap()
+    await toolbar.get_by_role("button", name="Delete").tap()
+    await toolbar.get_by_role("button", name="Really delete?").tap()
+    for person in (alice, bob):
+        await person.sees(GONE)
+
+
 async def test_reactions_add_up(serve: Servers, visit: Visits) -> None:
     alice, bob = await two(serve, visit)
     await alice.say("cake?")

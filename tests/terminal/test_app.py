@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import OptionList, Static
+from textual.widgets import OptionList, ProgressBar, Static
 
 from chatserver.client import connect
 from chatserver.terminal.app import ChatApp
@@ -137,15 +137,22 @@ async def test_a_long_history_is_read_back(tmp_path: Path) -> None:
         for number in range(1, 301):
             await bob.send("message", text=f"number {number}.")
         await bob.request("message", text="the last one")
-        async with seated(f"{server.url}/ws", "lobby") as seat:
+        async with (
+            FlakyLine(int(server.url.rpartition(":")[2])) as line,
+            seated(line.url, "lobby") as seat,
+        ):
             await seat.read("the last one")
             assert "number 251." not in seat.messages
             await seat.pilot.press(*["pageup"] * 4)
             await seat.read("number 205.")
+            loading = seat.app.query_one("#loading", ProgressBar)
+            line.stall()
             await seat.type("/history 1000")
+            await seat.see(lambda: loading.display and loading.total == 1000)
+            line.heal()
             await seat.read("number 1.")
             await seat.read("That is all that is kept")
-            assert not seat.app.query_one("#loading").has_class("busy")
+            await seat.see(lambda: not loading.display)
             lines = [line.split(" ", 3)[3] for line in seat.messages.splitlines() if "#" in line]
             assert lines == [*(f"number {n}." for n in range(1, 301)), "the last one"]
 

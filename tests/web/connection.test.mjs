@@ -127,6 +127,6 @@ test("requests have replies, errors have codes, names are the server's", async (
 
 test("what is exported is what is documented", () => {
   const errors = ["ActionError", "ClosedError", "HandshakeError", "LostError", "OutboxFullError"];
-  const exported = [...errors, "Chat", "ChatError", "Room", "connect"].sort();
+  const exported = [...errors, "Chat", "ChatError", "Room", "cleanName", "connect"].sort();
   assert.deepEqual(Object.keys(chatserver).sort(), exported);
 });

@@ -42,6 +42,39 @@ test("a rate that was refused once is kept below", async (t) => {
   assert.equal(refused, 0);
 });
 
+// Answer the first message in the server's stead: it came too fast.
+function refuseFirst(test, wait) {
+  const { WebSocket } = globalThis;
+  let refused = false;
+  globalThis.WebSocket = class extends WebSocket {
+    send(data) {
+      const { action, id } = JSON.parse(data);
+      if (refused || action !== "message") return super.send(data);
+      refused = true;
+      const refusal = { action: "error", id, code: "rate_limited", retry_after: wait };
+      setTimeout(() => this.onmessage({ data: JSON.stringify(refusal) }));
+    }
+  };
+  test.after(() => Object.assign(globalThis, { WebSocket }));
+}
+
+// On a busy machine time passes between any two looks at the clock.
+function passTime(test, each) {
+  const { now } = performance;
+  let looks = 0;
+  performance.now = () => now.call(performance) + each * (looks += 1);
+  test.after(() => Object.assign(performance, { now }));
+}
+
+test("a wait that ends while it is looked at is over", { timeout: 15_000 }, async (t) => {
+  refuseFirst(t, 0.03);
+  const server = await Server.start(t);
+  const chat = open(t, server.url, { username: "alice" });
+  const room = await chat.join("lobby");
+  passTime(t, 20);
+  assert.equal((await room.publish("1")).offset, 1);
+});
+
 // Let a refusal of the rate limit say something else about the time to wait; `onRefused` follows.
 function tellWait(test, wait, onRefused) {
   const { WebSocket } = globalThis;

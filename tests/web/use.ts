@@ -4,6 +4,7 @@ import {
   ActionError,
   type Chat,
   ChatError,
+  cleanName,
   ClosedError,
   connect,
   HandshakeError,
@@ -65,6 +66,7 @@ async function main(): Promise<void> {
   if (offset !== undefined) await room.edit(offset, "Hello?");
   await room.react(1, "👍", { remove: true });
   await chat.direct(user, "Psst!");
+  if (cleanName(" Tea  room") !== room.name) await chat.leave(room.name);
   const rooms: string[] = (await chat.rooms()).map(({ room }) => room);
   const { results, next } = await chat.search(rooms.join(" "), { limit: 5 });
   await chat.search("more", { before: next, room: "lobby" });

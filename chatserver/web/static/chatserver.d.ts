@@ -402,6 +402,9 @@ export class Room implements AsyncIterable<RoomEvent> {
   [Symbol.asyncIterator](): AsyncIterator<RoomEvent, undefined>;
 }
 
+/** Return a room's name as the server writes it. */
+export function cleanName(name: string): string;
+
 export class ChatError extends Error {}
 
 export class ActionError extends ChatError {

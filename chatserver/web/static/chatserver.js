@@ -1790,8 +1790,8 @@ export class Chat {
 
 const DIRECT = "dm:"; // how the names of rooms of two begin
 
-// The server writes names like this; those of rooms of two are made of ids.
-function cleanName(name) {
+/** Return a room's name as the server writes it; those of rooms of two, made of ids, stay as they are. */
+export function cleanName(name) {
   if (name.startsWith(DIRECT)) return name;
   return name.normalize("NFKC").replace(/\s+/g, " ").trim();
 }

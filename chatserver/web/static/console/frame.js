@@ -63,6 +63,7 @@ export function bytesOf(text) {
 }
 
 function judge(text) {
+  if (text === "") return "";
   try {
     JSON.parse(text);
   } catch (error) {

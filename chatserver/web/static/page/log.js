@@ -43,8 +43,14 @@ export class Log extends HTMLElement {
     room.transcript.listener = this;
     for (const entry of room.transcript.entries) this.inserted(entry);
     this.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    this.addEventListener("pointermove", ({ target }) => this.#point(target));
-    this.addEventListener("pointerleave", () => this.#unpoint());
+    // A finger leaves whenever it is lifted, before the button below it hears of it.
+    this.addEventListener("pointermove", ({ pointerType, target }) => {
+      if (pointerType !== "touch") this.#point(target);
+    });
+    this.addEventListener("pointerleave", ({ pointerType }) => {
+      if (pointerType !== "touch") this.#unpoint();
+    });
+    this.addEventListener("click", ({ target }) => this.#point(target));
     this.addEventListener("focusin", ({ target }) => this.#point(target));
     this.addEventListener("keydown", (event) => this.#key(event));
   }
@@ -195,7 +201,7 @@ function showLine(item, { text, since }) {
 
 function showNotices(item, { notices }) {
   const [{ timestamp }] = notices;
-  const line = makeWritten("span", "", summary(notices));
+  const line = make("span", "", summary(notices));
   if (notices.length === 1) {
     const single = make("p", "notice");
     single.append(line, " ", stamp(readTime(timestamp)));
@@ -206,7 +212,7 @@ function showNotices(item, { notices }) {
   folded.open = item.querySelector("details")?.open ?? false;
   const all = make("ul");
   for (const notice of notices) {
-    const one = makeWritten("li", "", notice.text ?? "");
+    const one = make("li", "", notice.text ?? "");
     one.append(" ", stamp(readTime(notice.timestamp)));
     all.append(one);
   }

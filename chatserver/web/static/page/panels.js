@@ -44,7 +44,7 @@ export class Panels {
   show(room) {
     if (this.#isOpen(find("#show-pins"))) find("chat-pins").show(room);
     if (!this.#isOpen(find("#show-people"))) return;
-    find("chat-people").show(room.people.list, this.#session.user);
+    find("chat-people").show(room.people, this.#session.user);
   }
 
   #isOpen(button) {

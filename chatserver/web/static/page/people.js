@@ -3,6 +3,7 @@
 /** The users in one room; knows no document. */
 export class People {
   #users = new Map(); // by id, in the order they came
+  outdated = false; // whether the connection was lost since they were listed
   #told = false; // whether the server tells when somebody has been away for long
 
   /** The number of those who are here now. */
@@ -18,11 +19,17 @@ export class People {
   /** Take the server's list of `presence`, or of `members`, which are connections. */
   replace(listed, { told }) {
     this.#told = told;
+    this.outdated = false;
     this.#users.clear();
     for (const { sender, username, devices } of listed) {
       const before = this.#users.get(sender)?.devices ?? 0;
       this.#users.set(sender, { sender, username, devices: devices ?? before + 1 });
     }
+  }
+
+  /** Take it that the connection is lost, until the next list. */
+  lose() {
+    this.outdated = true;
   }
 
   /** Take a `notification` or a `presence` event. */

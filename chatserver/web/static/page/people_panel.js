@@ -11,9 +11,12 @@ export class PeoplePanel extends HTMLElement {
     (item, person) => this.#update(item, person),
   );
 
-  /** Show people, as `People` lists them; one of them is the user. */
-  show(people, user) {
-    this.#list.show(people.map((person) => [person.sender, { ...person, me: person.sender === user }]));
+  /** Show people, `People`; one of them is the user. */
+  show({ list, outdated }, user) {
+    this.querySelector(".hint").hidden = !outdated;
+    this.#list.show(
+      list.map((person) => [person.sender, { ...person, outdated, me: person.sender === user }]),
+    );
   }
 
   #create(sender) {
@@ -31,13 +34,13 @@ export class PeoplePanel extends HTMLElement {
     return item;
   }
 
-  #update(item, { sender, username, devices, me }) {
+  #update(item, { sender, username, devices, outdated, me }) {
     this.#names.set(sender, username);
     put(item.querySelector(".name"), username);
     const device = devices > 1 ? `${devices} devices` : "";
     put(item.querySelector(".note"), devices === 0 ? "away" : me ? "you" : device);
     item.querySelector(".hush").hidden = me;
-    item.querySelector(".dot").classList.toggle("away", devices === 0);
+    item.querySelector(".dot").classList.toggle("away", outdated || devices === 0);
     item.querySelector("button").disabled = me;
   }
 }

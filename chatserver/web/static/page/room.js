@@ -112,6 +112,13 @@ export class Room {
     return entries.find((entry) => entry.offset > offset && !entry.deleted) ?? null;
   }
 
+  /** Take it that the connection is lost: nobody knows who is here and who is typing now. */
+  lose() {
+    for (const sender of [...this.#typing.keys()]) this.#stopTyping(sender);
+    this.people.lose();
+    this.#host.changed();
+  }
+
   /** Note that everything here was read, on this device or on another one. */
   seen(offset = this.#end) {
     const { entries } = this.transcript;

@@ -1,6 +1,6 @@
 // Who we are and where: the conversation with the server, and the rooms in it.
 
-import { ActionError, ClosedError, LostError, connect } from "../chatserver.js";
+import { ActionError, ClosedError, LostError, cleanName, connect } from "../chatserver.js";
 import { directRoom, isDirect, partner } from "./direct.js";
 import { PAGE, Room } from "./room.js";
 import { Speech } from "./speech.js";
@@ -67,6 +67,10 @@ export class Session {
     const { chat } = this;
     this.#wanted = [name, room];
     this.#view.entering(true);
+    if (this.#over) {
+      this.#open(); // It will come here again.
+      return;
+    }
     try {
       const { username } = await chat.connected();
       this.name = username === name ? name : await chat.register(name);
@@ -87,7 +91,7 @@ export class Session {
 
   /** Go to a room, joining it if need be. */
   async join(wanted) {
-    const name = isDirect(wanted) ? wanted : cleanName(wanted);
+    const name = cleanName(wanted);
     const room = this.rooms.get(name) ?? this.#add(name);
     if (room.joined || (await this.#join(room))) {
       this.#show(room);
@@ -125,7 +129,8 @@ export class Session {
     } catch {
       return; // The next time will do.
     }
-    this.others = found.sort(([one], [other]) => one.localeCompare(other));
+    const { compare } = new Intl.Collator(undefined, { numeric: true });
+    this.others = found.sort(([one], [other]) => compare(one, other));
     this.changed();
   }
 
@@ -185,7 +190,7 @@ export class Session {
     const { action, room } = event;
     if (action === "connecting") this.#view.state({ name: "connecting" });
     else if (action === "online") this.#online(event);
-    else if (action === "offline") this.#view.state({ ...event, name: "waiting" });
+    else if (action === "offline") this.#offline(event);
     else if (action === "adopted") this.#adopt(event);
     else if (action === "error") this.complain(event.message);
     else if (action === "read") this.rooms.get(room)?.seen(event.offset);
@@ -200,10 +205,18 @@ export class Session {
     this.list();
   }
 
+  #offline(event) {
+    for (const room of this.rooms.values()) room.lose();
+    this.#view.state({ ...event, name: "waiting" });
+  }
+
   // The client has given up. What was not acknowledged is kept, and the next one takes it over.
   #stopped(error) {
     this.#over = true;
-    for (const room of this.rooms.values()) room.joined = false;
+    for (const room of this.rooms.values()) {
+      room.joined = false;
+      room.lose();
+    }
     this.#view.state({ name: "stopped", reason: WORDS[error.code] ?? error.message });
     if (!(error instanceof ActionError)) return;
     this.#ask(error);
@@ -323,9 +336,4 @@ export class Session {
     this.changed();
     if (this.#inside && !room.joined) this.#join(room, { quietly: true });
   }
-}
-
-// As the server writes names of rooms.
-function cleanName(name) {
-  return name.normalize("NFKC").replace(/\s+/g, " ").trim();
 }

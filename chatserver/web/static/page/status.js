@@ -31,6 +31,7 @@ export class Status extends HTMLElement {
     if (state.reason) put(this.querySelector(".reason"), sentence(state.reason));
     if (state.name === "waiting" || state.name === "stopped") this.hidden = false;
     if (state.name === "online") this.hidden = true;
+    this.querySelector(".kept").hidden = state.name === "stopped";
     this.querySelector("button").hidden = state.name === "connecting";
     if (state.name === "waiting") this.#timer = setInterval(() => this.#count(), 1_000);
     this.#count();

@@ -140,8 +140,11 @@ export class View {
     find("#drawer-unread").hidden = unread === 0;
     put(find("#drawer-unread-count"), unread > 99 ? "99+" : String(unread));
     if (!current) return;
+    // What was missed may have come while it is in view.
+    if (current.unread && this.attends(current)) this.#session.seen();
     const { present } = current.people;
-    put(find("#members-count"), present === 1 ? "1 member" : `${present} members`);
+    put(find("#members-count"), String(present));
+    put(find("#members-word"), present === 1 ? " member" : " members");
     const pins = current.transcript.pinned.length;
     put(find("#pins-count"), pins ? ` ${pins}` : "");
     put(find("#typing"), typing(current.typing));
