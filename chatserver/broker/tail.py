@@ -36,7 +36,7 @@ class Tail:
             erased meanwhile.
         first: The offset of the first publication held.
         oldest: The first offset that the store keeps; None until somebody has asked the store. The
-            store tells when it changes; what is read may be ahead of `top`, and that with it.
+            store tells when it changes.
         publications: One for each offset from `first` to the top.
         size: Bytes they take.
     """
@@ -71,7 +71,8 @@ class Tail:
         if page.state.epoch != self.epoch or page.state.top < self.erased:
             return
         if self.oldest is None:
-            self.oldest = page.state.oldest
+            # What was read may be ahead of the top, with much removed that has not been told yet.
+            self.oldest = min(page.state.oldest, self.first)
         if page.state.oldest < self.oldest:
             return
         if page.first < self.first <= page.last + 1:
