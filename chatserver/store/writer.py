@@ -159,13 +159,16 @@ class Writer:
         self._ledger.forget()
         return self._clean(now) or more
 
-    def remove_rooms(self) -> None:
-        """Remove the rooms that keep nothing, while nobody is in any; see `Retention`.
+    def remove_rooms(self, now: float) -> None:
+        """Remove the rooms of which nothing is left, while nobody is in any; see `Retention`.
+
+        Args:
+            now: Unix time in seconds.
 
         Raises:
             sqlite3.Error: All are still there.
         """
-        rooms = self._retention.empty_rooms()
+        rooms = self._retention.empty_rooms(now)
         if rooms:
             with self._transaction(relaxed=False):
                 self._retention.remove(rooms)
@@ -292,7 +295,12 @@ class Writer:
             if each.erases and isinstance(outcome, Stored) and not outcome.duplicate:
                 self._erase(rooms[each.room], each.target, outcome.position.offset)
         for room in rooms.values():
-            self._retention.trim(room)
+            if room.top:
+                self._retention.trim(room)
+            else:
+                # All that was to begin it has been refused.
+                self._ledger.remove(room)
+                self._quota.remove_room()
         return outcomes
 
     def _insert(self, rows: Sequence[Row]) -> None:

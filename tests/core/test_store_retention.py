@@ -1,0 +1,130 @@
+"""Rooms of which nothing is left end: on disk at the next start, once nobody can know them."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from time import time
+
+import pytest
+from msgspec import structs
+
+from chatserver.config import StoreConfig
+from chatserver.errors import ActionError
+from chatserver.publications import Publication, keep_all
+from chatserver.store import CID_LIFE
+from chatserver.store.retention import stamp
+from chatserver.store.schema import open_file
+from chatserver.store.sqlite import SqliteStore
+from chatserver.store.writer import Writer
+from chatserver.upkeep.tidy import erase
+from tests.core.histories import answer, delete, edit, message, reaction
+from tests.core.stores import add, found, opened
+
+HOUR = 3600.0
+DAY = CID_LIFE
+
+
+def old(*publications: Publication, age: float = DAY + HOUR) -> list[Publication]:
+    """Give publications the room and a time some seconds ago."""
+    timestamp = stamp(time() - age)
+    return [structs.replace(each, room="tea", timestamp=timestamp) for each in publications]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chat.db"
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Writer]:
+    """Have a writer on a file, which indexes nothing by itself."""
+    with closing(open_file(path, 1)) as connection:
+        yield Writer(connection, keep_all)
+        connection.execute("DELETE FROM running")
+
+
+def write(path: Path, *publications: Publication) -> None:
+    """Write publications, and something in another room behind them."""
+    with written(path) as writer:
+        outcomes = writer.write([*publications, message(room="other")])
+        assert not any(isinstance(each, ActionError) for each in outcomes)
+
+
+def left(path: Path) -> list[int]:
+    """Count rooms, answers, and words of messages that are no longer there."""
+    tables = ("room", "reply", "search WHERE rowid NOT IN (SELECT id FROM publication)")
+    with closing(sqlite3.connect(path)) as connection:
+        return [
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
+            for table in tables
+        ]
+
+
+async def epoch_of(path: Path, room: str = "tea") -> str:
+    """Start, and return a room's epoch; empty where there is no such room."""
+    async with opened(path) as store:
+        return (await store.state(room)).epoch
+
+
+@pytest.mark.parametrize("way", ["delete", "erase"])
+async def test_a_room_with_nothing_but_deleted_messages_is_removed(path: Path, way: str) -> None:
+    first, second = message("tea at five", user="ann"), answer(1, "tea at six", user="ann")
+    said = old(first, second, edit(1, "tea at four"), reaction(2, user="bob"))
+    async with opened(path) as store:
+        before = await add(store, *said, message(room="other"))
+        assert len(await found(store, "tea", "tea")) == 2
+        if way == "delete":
+            await add(store, *old(delete(1), delete(2)), message(room="other"))
+    if way == "erase":
+        erase(path, "ann")
+        write(path)
+    async with opened(path) as store:
+        assert (await store.state("tea")).epoch == ""
+        assert (await store.state("other")).top == 2
+    assert left(path) == [1, 0, 0]
+    store = SqliteStore(path, StoreConfig(max_rooms=2))
+    await store.startup(keep_all)
+    (begun,) = await add(store, message(room="tea"))
+    assert begun.position.offset == 1
+    assert begun.position.epoch != before[0].position.epoch
+    await store.cleanup()
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        old(message(), message(), delete(1)),
+        old(message(), delete(1), age=DAY - HOUR),
+        [*old(message()), *old(delete(1), age=DAY - HOUR)],
+    ],
+    ids=["a message is left", "its cid may be retried", "that of the deletion may"],
+)
+async def test_a_room_of_which_something_is_left_stays(path: Path, kept: list[Publication]) -> None:
+    write(path, *[structs.replace(each, cid=f"c{n}") for n, each in enumerate(kept)])
+    assert await epoch_of(path)
+
+
+async def test_the_newest_room_stays_so_that_no_id_is_given_again(path: Path) -> None:
+    write(path)
+    with written(path) as writer:
+        writer.write(old(message(), delete(1)))
+    assert await epoch_of(path)
+    write(path)
+    assert not await epoch_of(path)
+
+
+async def test_words_that_were_still_to_be_taken_from_the_index_go_with_the_room(
+    path: Path,
+) -> None:
+    """The index follows the commits, and was not there yet when the process ended."""
+    with written(path) as writer:
+        writer.write(old(message("the secret word is xyzzy " * 20)))
+        writer.index()
+        writer.write([*old(delete(1)), message(room="other")])
+    assert not await epoch_of(path)
+    with written(path) as writer:
+        while writer.sweep(time()):
+            pass
+    assert left(path) == [1, 0, 0]
+    assert b"xyzzy" not in path.read_bytes()
