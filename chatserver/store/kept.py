@@ -26,11 +26,14 @@ class Kept:
     Args:
         epoch: The incarnation of the stream.
         length: How many there may be, or some more.
+        creator: Whose message makes the room; None for the server's own.
 
     Attributes:
         epoch: As given.
+        creator: As given.
         first: The offset of the first publication.
         publications: One for each offset from `first` to the top.
+        messages: How many of them are messages that were not erased.
     """
 
     __slots__ = (
@@ -38,15 +41,19 @@ class Kept:
         "_changes",
         "_length",
         "_size",
+        "creator",
         "epoch",
         "first",
+        "messages",
         "publications",
     )
 
-    def __init__(self, epoch: str, length: int) -> None:
+    def __init__(self, epoch: str, length: int, creator: str | None = None) -> None:
         self.epoch = epoch
+        self.creator = creator
         self.first = 1
         self.publications: list[Publication] = []
+        self.messages = 0
         self._length = length
         self._size = 0
         self._answers = _Links()
@@ -78,6 +85,7 @@ class Kept:
         self.publications.append(publication)
         self._size += len(publication.body) + COST
         if target is None:
+            self.messages += 1
             if (root := answered(publication.body)) is not None:
                 self._answers.add(root, offset)
         elif publication.erases:
@@ -94,6 +102,7 @@ class Kept:
         roots: set[int] = set()
         for offset, each in enumerate(dropped, self.first):
             if each.target is None and each.body:
+                self.messages -= 1
                 self._changes.pop(offset)
                 if (root := answered(each.body)) is not None:
                     roots.add(root)
@@ -173,6 +182,7 @@ class Kept:
 
     def _erase(self, target: int) -> None:
         message = self.publications[target - self.first]
+        self.messages -= 1
         if (root := answered(message.body)) is not None:
             self._answers.remove(root, target)
         for offset in (target, *self._changes.pop(target)):

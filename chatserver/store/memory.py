@@ -3,7 +3,7 @@
 import secrets
 from bisect import bisect_right, insort
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Final
 
@@ -11,7 +11,7 @@ from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.fold import Messages
 from chatserver.guard import missing
-from chatserver.pairs import pair_of
+from chatserver.pairs import is_direct, pair_of
 from chatserver.positions import Position
 from chatserver.publications import (
     UNREAD_WITHIN,
@@ -48,22 +48,30 @@ MOST_CIDS: Final = 100_000
 NOTHING: Final = Kept(RoomState().epoch, 0)
 """What there is of a room to which nothing was published."""
 
-Receipt = tuple[int, str, int]
-"""What a `cid` was used for: offset, timestamp, checksum."""
+Receipt = tuple[Position, str, int]
+"""What a `cid` was used for: position, timestamp, checksum."""
+
+Release = Callable[[str], bool]
+"""Forget a room in which no message is left, unless somebody is in it; tell whether it is so."""
 
 
 class MemoryStore(Store):
     """Implement the store without a file; every outcome is there at once.
 
     Rooms are trimmed by length, not by age. Where all of them take too much memory, those to which
-    nothing was published for longest lose the older half of what they have.
+    nothing was published for longest lose the older half of what they have. A room in which no
+    message is left ends once nobody is in it; direct rooms, which nobody joins, do not.
 
     Args:
         bounds: What there may be.
+        release: Is asked before a room ends; without it, none does.
     """
 
-    def __init__(self, bounds: StoreConfig = UNBOUNDED) -> None:
+    def __init__(
+        self, bounds: StoreConfig = UNBOUNDED, release: Release = lambda room: False
+    ) -> None:
         self._bounds = bounds
+        self._release = release
         self._stats = StoreStats()
         self._made: Counter[str] = Counter()
         self._rooms: OrderedDict[str, Kept] = OrderedDict()
@@ -103,31 +111,27 @@ class MemoryStore(Store):
         """Keep a publication; see `Store.append`."""
         if self._rules is None:
             raise unavailable("The server is shutting down; connect again in a moment", 1)
+        settle(self._receipt(publication) or self._add(publication, self._rules))
         room = self._rooms.get(publication.room)
-        if room is None:
-            if publication.target is not None:
-                settle(missing())
-                return
-            refusal = self._count(publication.user)
-            if refusal is not None:
-                self._stats.refused += 1
-                settle(refusal)
-                return
-            length = self._rules(publication.room).length
-            room = self._rooms[publication.room] = Kept(secrets.token_hex(6), length or MOST)
-            for user in pair_of(publication.room) or ():
-                insort(self._direct.setdefault(user, []), publication.room)
-        known = self._receipt(room, publication)
-        before = room.size
-        outcome = known or room.add(publication)
-        self._size += room.size - before
-        if known is None and isinstance(outcome, Stored):
-            self._note(publication, outcome)
-            self._rooms.move_to_end(publication.room)
-            self._stats.stored += 1
-        settle(outcome)
-        self._trim(publication.room, room, room.excess)
+        if room is not None:
+            self._trim(publication.room, room, room.excess)
+            self.vacate(publication.room)
         self._fit()
+
+    def vacate(self, name: str) -> None:
+        """End a room in which no message is left, if nobody is in it.
+
+        Its name may begin a new stream then, under a new epoch.
+        """
+        room = self._rooms.get(name)
+        if room is None or room.messages or is_direct(name) or not self._release(name):
+            return
+        del self._rooms[name]
+        self._size -= room.size
+        if room.creator is not None:
+            self._made[room.creator] -= 1
+            if not self._made[room.creator]:
+                del self._made[room.creator]
 
     async def read(self, room: str, after: int, limit: int, max_bytes: int) -> Page:
         """Read forwards; see `Store.read`."""
@@ -203,18 +207,41 @@ class MemoryStore(Store):
                 if position is not None:
                     cursors[room] = position
 
-    def _receipt(self, room: Kept, publication: Publication) -> Stored | ActionError | None:
+    def _add(self, publication: Publication, rules: Rules) -> Stored | ActionError:
+        name, creator = publication.room, publication.user
+        room = self._rooms.get(name)
+        if room is None:
+            if publication.target is not None:
+                return missing()
+            refusal = self._count(creator)
+            if refusal is not None:
+                self._stats.refused += 1
+                return refusal
+            room = Kept(secrets.token_hex(6), rules(name).length or MOST, creator)
+            self._rooms[name] = room
+            for user in pair_of(name) or ():
+                insort(self._direct.setdefault(user, []), name)
+        before = room.size
+        outcome = room.add(publication)
+        self._size += room.size - before
+        if isinstance(outcome, Stored):
+            self._note(publication, outcome)
+            self._rooms.move_to_end(name)
+            self._stats.stored += 1
+        return outcome
+
+    def _receipt(self, publication: Publication) -> Stored | ActionError | None:
         receipt = None if publication.cid is None else self._cids.get(_key(publication))
         if receipt is None:
             return None
-        place, timestamp, checksum = receipt
+        position, timestamp, checksum = receipt
         if checksum != publication.checksum:
             return CONFLICT
-        return Stored(Position(room.epoch, place), timestamp, duplicate=True)
+        return Stored(position, timestamp, duplicate=True)
 
     def _note(self, publication: Publication, stored: Stored) -> None:
         if publication.cid is not None:
-            receipt = (stored.position.offset, stored.timestamp, publication.checksum)
+            receipt = (stored.position, stored.timestamp, publication.checksum)
             self._cids[_key(publication)] = receipt
             if len(self._cids) > MOST_CIDS:
                 self._cids.popitem(last=False)
@@ -226,6 +253,7 @@ class MemoryStore(Store):
             self._trim(name, room, (len(room.publications) + 1) // 2)
             if not room.publications:
                 self._rooms.move_to_end(name)
+            self.vacate(name)
 
     def _trim(self, name: str, room: Kept, count: int) -> None:
         if count:

@@ -1,25 +1,27 @@
-"""Rooms of which nothing is left end: on disk at the next start, once nobody can know them."""
+"""Rooms in which no message is left end: in memory without members, on disk at the next start."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from time import time
 
 import pytest
 from msgspec import structs
 
+from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
-from chatserver.publications import Publication, keep_all
-from chatserver.store import CID_LIFE
+from chatserver.pairs import direct_room
+from chatserver.publications import Durability, Keeping, Publication, RoomState, keep_all
+from chatserver.store import CID_LIFE, UNBOUNDED
 from chatserver.store.retention import stamp
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Writer
 from chatserver.upkeep.tidy import erase
 from tests.core.histories import answer, delete, edit, message, reaction
-from tests.core.stores import add, found, opened
+from tests.core.stores import FAR, add, found, opened
 
 HOUR = 3600.0
 DAY = CID_LIFE
@@ -128,3 +130,88 @@ async def test_words_that_were_still_to_be_taken_from_the_index_go_with_the_room
             pass
     assert left(path) == [1, 0, 0]
     assert b"xyzzy" not in path.read_bytes()
+
+
+# In memory
+
+
+@asynccontextmanager
+async def in_memory(path: Path, bounds: StoreConfig) -> AsyncIterator[EmbeddedBroker]:
+    """Have a broker that keeps everything in memory."""
+    keeping = Keeping(Durability.MEMORY)
+    broker = EmbeddedBroker(SqliteStore(path), lambda room: keeping, bounds=bounds)
+    await broker.startup(lambda publication, position: None)
+    yield broker
+    await broker.cleanup()
+
+
+async def position(broker: EmbeddedBroker, room: str) -> RoomState | None:
+    return await broker.position(room)
+
+
+async def test_a_room_in_memory_ends_with_its_last_message_and_member(path: Path) -> None:
+    said = structs.replace(message(), cid="c")
+    async with in_memory(path, structs.replace(UNBOUNDED, max_rooms=1)) as broker:
+        broker.subscribe("lobby")
+        first = (await broker.publish(said)).position
+        assert first is not None
+        await broker.publish(delete(1))
+        assert await position(broker, "lobby") == RoomState(first.epoch, 2, 1)
+        with pytest.raises(ActionError, match="as many rooms"):
+            await broker.publish(message(room="tea"))
+        broker.unsubscribe("lobby")
+        assert await position(broker, "lobby") == RoomState()
+        await broker.publish(message(room="tea"))
+        again = await broker.publish(said)
+        assert (again.duplicate, again.position) == (True, first), "a retry begins nothing"
+        await broker.publish(structs.replace(delete(1), room="tea"))
+        begun = (await broker.publish(message())).position
+        assert begun is not None
+        assert (begun.offset, begun.epoch != first.epoch) == (1, True)
+        page = await broker.publications("lobby", after=0, limit=9, max_bytes=FAR)
+        assert page is not None
+        assert (page.state.epoch, page.last) == (begun.epoch, 1)
+
+
+async def test_a_room_in_memory_stays_while_there_is_a_message(path: Path) -> None:
+    async with in_memory(path, UNBOUNDED) as broker:
+        broker.subscribe("lobby")
+        for each in (message(), message(), delete(1)):
+            await broker.publish(each)
+        broker.unsubscribe("lobby")
+        state = await position(broker, "lobby")
+        assert state is not None
+        assert state.top == 3
+
+
+async def test_who_made_a_room_in_memory_may_make_another_once_it_has_ended(path: Path) -> None:
+    async with in_memory(path, structs.replace(UNBOUNDED, max_rooms_per_user=1)) as broker:
+        for room in ("a", "b", "c"):
+            await broker.publish(message(room=room))
+            with pytest.raises(ActionError, match="You have made 1 rooms"):
+                await broker.publish(message(room="another"))
+            await broker.publish(structs.replace(delete(1), room=room))
+
+
+async def test_direct_rooms_in_memory_stay_since_nobody_joins_them(path: Path) -> None:
+    room = direct_room("ann", "bob")
+    async with in_memory(path, UNBOUNDED) as broker:
+        await broker.publish(message(room=room))
+        await broker.publish(structs.replace(delete(1), room=room))
+        state = await position(broker, room)
+        assert state is not None
+        assert state.top == 2
+        assert await broker.direct_rooms("bob", after="", limit=9) == [room]
+
+
+async def test_rooms_that_lose_all_to_others_end_unless_somebody_is_in(path: Path) -> None:
+    async with in_memory(path, structs.replace(UNBOUNDED, max_memory_bytes=2**20)) as broker:
+        broker.subscribe("lobby")
+        for room in ("lobby", "tea"):
+            await broker.publish(message(room=room))
+        for _ in range(50):
+            await broker.publish(message("x" * 50_000, room="new"))
+        lobby, tea = await position(broker, "lobby"), await position(broker, "tea")
+        assert lobby is not None
+        assert (lobby.top, lobby.oldest) == (1, 2), "the place of the next message is kept"
+        assert tea == RoomState()
