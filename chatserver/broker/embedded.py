@@ -135,7 +135,11 @@ class EmbeddedBroker(Broker):
         try:
             store.append(publication, settle)
         except ActionError as error:
-            settle(error)
+            # What waits in line does not wait for this one.
+            line.appended -= 1
+            if line.settled == line.appended:
+                del self._lines[publication.room]
+            pending.fail(error)
         return pending
 
     def subscribe(self, room: str) -> None:

@@ -387,6 +387,21 @@ async def test_a_refusal_nobody_asks_for_is_not_reported_as_forgotten(
     assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
+async def test_a_refusal_does_not_let_others_overtake_what_is_being_stored(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(SqliteStore(tmp_path / "chat.db", most=1))
+    delivered: list[int] = []
+    await broker.startup(lambda _, position: delivered.append(position.offset if position else 0))
+    broker.subscribe("lobby")
+    stored = broker.publish(publication())
+    broker.publish(publication_passing(ephemeral=False))
+    assert isinstance(broker.publish(publication()).error, ActionError)
+    assert delivered == []
+    await stored
+    broker.publish(publication_passing(ephemeral=False))
+    assert delivered == [1, 0, 0]
+    await broker.cleanup()
+
+
 async def test_rooms_are_kept_as_their_rules_say(tmp_path: Path) -> None:
     def rules(room: str) -> Keeping:
         return Keeping(Durability(room))
