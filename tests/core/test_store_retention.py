@@ -1,7 +1,9 @@
 """Rooms in which no message is left end: in memory without members, on disk at the next start."""
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from time import time
@@ -14,14 +16,14 @@ from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.pairs import direct_room
 from chatserver.publications import Durability, Keeping, Publication, RoomState, keep_all
-from chatserver.store import CID_LIFE, UNBOUNDED
+from chatserver.store import CID_LIFE, UNBOUNDED, committer
 from chatserver.store.retention import stamp
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
-from chatserver.store.writer import Writer
+from chatserver.store.writer import Outcome, Writer
 from chatserver.upkeep.tidy import erase
 from tests.core.histories import answer, delete, edit, message, reaction
-from tests.core.stores import FAR, add, found, opened
+from tests.core.stores import FAR, add, append, found, opened
 
 HOUR = 3600.0
 DAY = CID_LIFE
@@ -130,6 +132,37 @@ async def test_words_that_were_still_to_be_taken_from_the_index_go_with_the_room
             pass
     assert left(path) == [1, 0, 0]
     assert b"xyzzy" not in path.read_bytes()
+
+
+async def test_what_is_too_old_goes_however_busy_the_store_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is always more to be stored once a batch is."""
+    write, sweep = Writer.write, Writer.sweep
+    entered, go_on, swept = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+
+    def writing(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+        entered.release()
+        assert go_on.acquire(timeout=10)
+        return write(writer, batch)
+
+    def sweeping(writer: Writer, now: float) -> bool:
+        swept.set()
+        return sweep(writer, now)
+
+    monkeypatch.setattr(committer, "SWEEP_EVERY", 0.0)
+    async with opened(path) as store:
+        monkeypatch.setattr(Writer, "write", writing)
+        outcomes = [append(store, message())]
+        assert await asyncio.to_thread(entered.acquire, timeout=10)
+        monkeypatch.setattr(Writer, "sweep", sweeping)
+        for _ in range(3):
+            outcomes.append(append(store, message()))
+            go_on.release()
+            assert await asyncio.to_thread(entered.acquire, timeout=10)
+        assert swept.is_set()
+        go_on.release()
+        await asyncio.gather(*outcomes)
 
 
 # In memory
