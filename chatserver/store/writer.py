@@ -255,10 +255,12 @@ class Writer:
             if receipt is not None:
                 outcomes.append(_again(room, each, receipt))
                 continue
-            if left is not None and not each.erases:
-                left -= len(each.body) + ROW
-                if left < 0:
-                    refused.setdefault((each.room, each.user), FULL)
+            if left is not None and not each.erases and (each.room, each.user) not in refused:
+                size = len(each.body) + ROW
+                if size > left:
+                    refused[each.room, each.user] = FULL
+                else:
+                    left -= size
             if refused and (refusal := refused.get((each.room, each.user))) is not None:
                 outcomes.append(refusal)
                 continue

@@ -150,6 +150,16 @@ async def test_a_batch_is_stored_as_far_as_it_fits(tmp_path: Path) -> None:
     await store.cleanup()
 
 
+async def test_a_message_that_does_not_fit_takes_no_space_from_others(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "chat.db", bounds(size=MEBIBYTE))
+    await store.startup(keep_all)
+    while await results(store, publication(body=b"x" * 60_000)) == [""]:
+        pass
+    wanted = [publication(body=b"x" * 60_000), publication("tea"), publication(user="bob")]
+    assert await results(store, *wanted) == ["unavailable", "", ""]
+    await store.cleanup()
+
+
 async def test_a_message_that_does_not_fit_makes_no_room(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "chat.db", structs.replace(bounds(2), max_store_bytes=MEBIBYTE))
     await store.startup(keep_all)
