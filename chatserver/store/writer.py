@@ -36,6 +36,9 @@ Nearly all are new, and the index tells at the insert when one is not; then the 
 again. Whoever sends old ones all the time makes few batches be written twice.
 """
 
+LOG_PATIENCE: Final = 50
+"""Milliseconds for which the log's readers are waited for before it is emptied."""
+
 _FORGET_REPLY: Final = "DELETE FROM reply WHERE room = ? AND offset = ?"
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM publication"
 
@@ -184,10 +187,19 @@ class Writer:
             unclean = self._index.unclean
         self._scrub = self._scrub or unclean
         if self._scrub and not unclean:
-            # What was erased is still in the log; a reader in the way puts this off.
-            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._scrub = bool(busy)
+            self._scrub = not self._empty_log()
         return more
+
+    def _empty_log(self) -> bool:
+        # What was erased is still in there. A reader of old rows puts this off, for as long as an
+        # export takes; nothing is stored while it is waited for.
+        (patience,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
+        self._connection.execute(f"PRAGMA busy_timeout = {LOG_PATIENCE}")
+        try:
+            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {patience}")
+        return not busy
 
     @contextmanager
     def _transaction(self, *, relaxed: bool) -> Iterator[None]:

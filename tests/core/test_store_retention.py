@@ -55,6 +55,11 @@ def write(path: Path, *publications: Publication) -> None:
         assert not any(isinstance(each, ActionError) for each in outcomes)
 
 
+def sweep_all(writer: Writer) -> None:
+    while writer.sweep(time()):
+        pass
+
+
 def left(path: Path) -> list[int]:
     """Count rooms, answers, and words of messages that are no longer there."""
     tables = ("room", "reply", "search WHERE rowid NOT IN (SELECT id FROM publication)")
@@ -128,10 +133,25 @@ async def test_words_that_were_still_to_be_taken_from_the_index_go_with_the_room
         writer.write([*old(delete(1)), message(room="other")])
     assert not await epoch_of(path)
     with written(path) as writer:
-        while writer.sweep(time()):
-            pass
+        sweep_all(writer)
     assert left(path) == [1, 0, 0]
     assert b"xyzzy" not in path.read_bytes()
+
+
+async def test_storing_does_not_wait_until_an_export_has_read_what_is_erased(path: Path) -> None:
+    with closing(open_file(path, 20)) as connection:
+        writer = Writer(connection, keep_all)
+        writer.write([message("the secret word is xyzzy")])
+        exporting = sqlite3.connect(path, isolation_level=None)
+        exporting.execute("BEGIN")
+        assert exporting.execute("SELECT count(*) FROM publication").fetchone() == (1,)
+        writer.write([delete(1)])
+        await asyncio.wait_for(asyncio.to_thread(sweep_all, writer), 10)
+        log = path.with_name("chat.db-wal")
+        assert b"xyzzy" in log.read_bytes()
+        exporting.close()
+        sweep_all(writer)
+        assert b"xyzzy" not in log.read_bytes()
 
 
 async def test_what_is_too_old_goes_however_busy_the_store_is(
