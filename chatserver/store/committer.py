@@ -14,7 +14,7 @@ from chatserver.errors import ActionError, ErrorCode
 from chatserver.publications import Publication
 from chatserver.stats import StoreStats
 from chatserver.store import Moves, Settle, Trimmed, unavailable
-from chatserver.store.failures import Verdict, broken, judge
+from chatserver.store.failures import Verdict, broken, is_of_disk, judge
 from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
 from chatserver.store.threads import leave_signals
@@ -65,7 +65,7 @@ class Committer:
         self.failure: str | None = None
         self._connection = connection
         self._writer = writer
-        self._indexing = Indexing(writer)
+        self._indexing = Indexing(writer, self._stop_where_disk_fails)
         self._most = most
         self._most_bytes = most_bytes
         self._trimmed = trimmed
@@ -272,6 +272,13 @@ class Committer:
         failure = verdict.log if verdict.fatal else None
         self._hand_back(batch, [verdict.error] * len(batch), judge_behind, failure)
 
+    def _stop_where_disk_fails(self, error: sqlite3.Error) -> bool:
+        # Messages that are written behind what was not synced may be lost with it.
+        if not is_of_disk(error):
+            return False
+        self._fail([], judge(error))
+        return True
+
     def _hand_back(
         self,
         batch: list[Item],
@@ -301,6 +308,7 @@ class Committer:
         try:
             self._writer.move_cursors(moves, time())
         except sqlite3.Error as error:
+            self._stop_where_disk_fails(error)
             return judge(error).error
         except Exception:
             log.exception("cursors could not be written")
@@ -320,7 +328,8 @@ class Committer:
         try:
             more = self._writer.sweep(time())
         except sqlite3.Error as error:
-            log.warning("old messages could not be removed: %s", error)
+            if not self._stop_where_disk_fails(error):
+                log.warning("old messages could not be removed: %s", error)
         except Exception:
             log.exception("old messages could not be removed")
         else:
