@@ -22,6 +22,12 @@ MOST_EMOJIS: Final = 50
 MOST_SENDERS: Final = 20
 """Users that are told of each reaction; all are counted."""
 
+SPAN: Final = 10_000
+"""Publications looked through for one page, most of which may be changes."""
+
+MOST_CHANGES: Final = 2000
+"""Changes at which a page ends; those of its first message are read in any case."""
+
 _UNDERSCORE: Final = ord("_")
 
 Entry = tuple[int, Publication]
@@ -146,26 +152,6 @@ def before(
             entries.append((offset, each))
     entries.reverse()
     return page(state, entries, changes, limit, max_bytes, end=start, edge=state.oldest)
-
-
-def thread(
-    state: RoomState,
-    kept: Sequence[Publication],
-    root: int,
-    after: int,
-    limit: int,
-    max_bytes: int,
-) -> Messages:
-    """Fold a message and what answers it, forwards from behind an offset; see `after`."""
-    first = state.top - len(kept) + 1
-    entries: list[Entry] = []
-    changes: defaultdict[int, list[Publication]] = defaultdict(list)
-    for offset, each in enumerate(kept, first):
-        if each.target is not None:
-            changes[each.target].append(each)
-        elif offset > after and (offset == root or answered(each.body) == root):
-            entries.append((offset, each))
-    return page(state, entries, changes, limit, max_bytes, end=state.top, edge=state.top)
 
 
 def answered(body: bytes) -> int | None:

@@ -69,7 +69,7 @@ class EmbeddedBroker(Broker):
     ) -> None:
         self.store = store
         self._rules = rules
-        self._memory = MemoryStore(bounds)
+        self._memory = MemoryStore(bounds, self._release)
         self._cursors = Cursors(store)
         self._tails = tails or Tails()
         self._pages: Pages[Page] = Pages()
@@ -135,7 +135,11 @@ class EmbeddedBroker(Broker):
         try:
             store.append(publication, settle)
         except ActionError as error:
-            settle(error)
+            # What waits in line does not wait for this one.
+            line.appended -= 1
+            if line.settled == line.appended:
+                del self._lines[publication.room]
+            pending.fail(error)
         return pending
 
     def subscribe(self, room: str) -> None:
@@ -145,6 +149,7 @@ class EmbeddedBroker(Broker):
     def unsubscribe(self, room: str) -> None:
         """Stop delivering a room."""
         self._subscribed.discard(room)
+        self._memory.vacate(room)
 
     def position(self, room: str) -> Pending[RoomState | None]:
         """Return where a room stands, from memory where it is known there."""
@@ -314,9 +319,19 @@ class EmbeddedBroker(Broker):
                 pending.fail(outcome)
 
     def _trim(self, room: str, oldest: int) -> None:
+        self._forget(room)
+        self._tails.trim(room, oldest)
+
+    def _release(self, room: str) -> bool:
+        if room in self._subscribed:
+            return False
+        self._forget(room)
+        self._tails.forget(room)
+        return True
+
+    def _forget(self, room: str) -> None:
         for shared in (self._reads, self._folding, self._pages, self._folded):
             shared.forget(room)
-        self._tails.trim(room, oldest)
 
     def _pass(self, publication: Publication) -> None:
         line = self._lines.get(publication.room)

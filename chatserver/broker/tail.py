@@ -36,7 +36,7 @@ class Tail:
             erased meanwhile.
         first: The offset of the first publication held.
         oldest: The first offset that the store keeps; None until somebody has asked the store. The
-            store tells when it changes; what is read may be ahead of `top`, and that with it.
+            store tells when it changes.
         publications: One for each offset from `first` to the top.
         size: Bytes they take.
     """
@@ -71,7 +71,8 @@ class Tail:
         if page.state.epoch != self.epoch or page.state.top < self.erased:
             return
         if self.oldest is None:
-            self.oldest = page.state.oldest
+            # What was read may be ahead of the top, with much removed that has not been told yet.
+            self.oldest = min(page.state.oldest, self.first)
         if page.state.oldest < self.oldest:
             return
         if page.first < self.first <= page.last + 1:
@@ -190,7 +191,7 @@ class Tails:
         room = publication.room
         tail = self._tails.get(room)
         if tail is None or tail.top + 1 != position.offset or tail.epoch != position.epoch:
-            self._forget(room)
+            self.forget(room)
             oldest = 1 if position.offset == 1 else None
             tail = self._begin(room, Tail(position.epoch, position.offset, oldest))
         else:
@@ -227,6 +228,12 @@ class Tails:
             tail.trim(oldest)
             self._size += tail.size - before
 
+    def forget(self, room: str) -> None:
+        """Forget a room."""
+        tail = self._tails.pop(room, None)
+        if tail is not None:
+            self._size -= tail.size + COST
+
     def _begin(self, room: str, tail: Tail) -> Tail:
         self._tails[room] = tail
         self._size += COST
@@ -236,9 +243,4 @@ class Tails:
         tail.cut(self._room_most, self._room_bytes)
         self._size += tail.size - before
         while self._size > self._most_bytes and len(self._tails) > 1:
-            self._forget(next(iter(self._tails)))
-
-    def _forget(self, room: str) -> None:
-        tail = self._tails.pop(room, None)
-        if tail is not None:
-            self._size -= tail.size + COST
+            self.forget(next(iter(self._tails)))

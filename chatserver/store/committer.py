@@ -14,7 +14,7 @@ from chatserver.errors import ActionError, ErrorCode
 from chatserver.publications import Publication
 from chatserver.stats import StoreStats
 from chatserver.store import Moves, Settle, Trimmed, unavailable
-from chatserver.store.failures import Verdict, broken, judge
+from chatserver.store.failures import Verdict, broken, is_of_disk, judge
 from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
 from chatserver.store.threads import leave_signals
@@ -24,6 +24,9 @@ log = logging.getLogger("chatserver.store")
 
 SWEEP_EVERY: Final = 60.0
 """Seconds between two looks for what is too old."""
+
+REST: Final = 9
+"""Times as long as it took that a sweep rests while there is something to store."""
 
 AT_ONCE: Final = 512
 """Outcomes settled in one tick: the loop stays lively, and the next batch begins to fill."""
@@ -62,7 +65,7 @@ class Committer:
         self.failure: str | None = None
         self._connection = connection
         self._writer = writer
-        self._indexing = Indexing(writer)
+        self._indexing = Indexing(writer, self._stop_where_disk_fails)
         self._most = most
         self._most_bytes = most_bytes
         self._trimmed = trimmed
@@ -80,6 +83,7 @@ class Committer:
         self._kicked = False
         self._refusing = False
         self._stopping = False
+        self._sweep_at = monotonic() + SWEEP_EVERY
         self._thread = threading.Thread(target=self._run, name="chatserver-writer", daemon=True)
         self._thread.start()
 
@@ -207,18 +211,17 @@ class Committer:
 
     def _run(self) -> None:
         leave_signals()
-        sweep_at = monotonic() + SWEEP_EVERY
         try:
             while not (self._stopping and not self._queue and not self._moves):
-                self._wake.wait(max(0.0, min(sweep_at, self._index_at) - monotonic()))
+                self._wake.wait(max(0.0, min(self._sweep_at, self._index_at) - monotonic()))
                 self._wake.clear()
                 while self._moves or (self._queue and self.failure is None):
                     self._move_cursors()
                     self._write()
+                    self._sweep_if_due(REST)
                 if monotonic() >= self._index_at:
                     self._indexing.step()
-                if monotonic() >= sweep_at:
-                    sweep_at = monotonic() + (0.0 if self._sweep() else SWEEP_EVERY)
+                self._sweep_if_due(0)
             self._close()
         except Exception as error:
             log.critical("STORING HAS FAILED and is off until a restart", exc_info=True)
@@ -269,6 +272,13 @@ class Committer:
         failure = verdict.log if verdict.fatal else None
         self._hand_back(batch, [verdict.error] * len(batch), judge_behind, failure)
 
+    def _stop_where_disk_fails(self, error: sqlite3.Error) -> bool:
+        # Messages that are written behind what was not synced may be lost with it.
+        if not is_of_disk(error):
+            return False
+        self._fail([], judge(error))
+        return True
+
     def _hand_back(
         self,
         batch: list[Item],
@@ -298,11 +308,19 @@ class Committer:
         try:
             self._writer.move_cursors(moves, time())
         except sqlite3.Error as error:
+            self._stop_where_disk_fails(error)
             return judge(error).error
         except Exception:
             log.exception("cursors could not be written")
             return FAULT.error
         return None
+
+    def _sweep_if_due(self, rest: int) -> None:
+        began = monotonic()
+        if began >= self._sweep_at:
+            more = self._sweep()
+            now = monotonic()
+            self._sweep_at = now + (rest * (now - began) if more else SWEEP_EVERY)
 
     def _sweep(self) -> bool:
         if self.failure is not None:
@@ -310,7 +328,8 @@ class Committer:
         try:
             more = self._writer.sweep(time())
         except sqlite3.Error as error:
-            log.warning("old messages could not be removed: %s", error)
+            if not self._stop_where_disk_fails(error):
+                log.warning("old messages could not be removed: %s", error)
         except Exception:
             log.exception("old messages could not be removed")
         else:

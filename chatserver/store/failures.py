@@ -75,6 +75,12 @@ def judge(error: sqlite3.Error) -> Verdict:
     )
 
 
+def is_of_disk(error: sqlite3.Error) -> bool:
+    """Tell whether the disk has failed; what it has is no longer known, whatever was written."""
+    code = code_of(error)
+    return code & 0xFF == sqlite3.SQLITE_IOERR and code not in _FULL
+
+
 def broken() -> ActionError:
     """Return the refusal of everything that comes after the medium has failed."""
     return unavailable("The server can no longer store messages; it needs its operator", 60)

@@ -6,6 +6,7 @@ stored up to its mark, which is written together with the entries. After a crash
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Final
 
@@ -47,6 +48,8 @@ _FIRST_KEPT: Final = """SELECT id FROM publication
 _TRIM: Final = """DELETE FROM search WHERE rowid IN (
     SELECT rowid FROM search WHERE search MATCH ? AND rowid < ? ORDER BY rowid LIMIT ?
 )"""
+_REMOVE: Final = """DELETE FROM search
+    WHERE rowid IN (SELECT rowid FROM search WHERE search MATCH ?)"""
 _ERASE: Final = "DELETE FROM search WHERE rowid IN (SELECT id FROM publication WHERE user = ?)"
 _MERGE: Final = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
 
@@ -126,6 +129,13 @@ class Index:
         if removed < most:
             self._connection.execute("UPDATE room SET index_floor = ? WHERE id = ?", (floor, room))
         return removed
+
+    def remove(self, rooms: Sequence[int]) -> None:
+        """Remove whatever there is of some rooms, by number."""
+        if self.available:
+            queries = [(in_rooms([room]),) for room in rooms]
+            if self._connection.executemany(_REMOVE, queries).rowcount:
+                self._note_removal()
 
     def erase(self, user: str) -> None:
         """Remove the entries of what a user has written."""

@@ -10,6 +10,7 @@ import logging
 import math
 import sqlite3
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -48,10 +49,12 @@ class Indexing:
 
     Args:
         writer: Indexes, on its thread.
+        stop: Stops everything where an error says that the disk has failed, and tells whether.
     """
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, stop: Callable[[sqlite3.Error], bool]) -> None:
         self._writer = writer
+        self._stop = stop
         self._loop = asyncio.get_running_loop()
         self._asked: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._gathers_until = math.inf
@@ -113,11 +116,12 @@ class Indexing:
             if self._writer.behind > 0:
                 self._writer.index()
         except sqlite3.Error as error:
-            verdict = judge(error)
-            # A full or locked file is told of where messages are refused.
-            known = verdict.error.code == ErrorCode.UNAVAILABLE and not verdict.fatal
-            level = logging.INFO if known else logging.ERROR
-            log.log(level, "messages wait to be indexed: %s", error)
+            if not self._stop(error):
+                verdict = judge(error)
+                # A full or locked file is told of where messages are refused.
+                known = verdict.error.code == ErrorCode.UNAVAILABLE and not verdict.fatal
+                level = logging.INFO if known else logging.ERROR
+                log.log(level, "messages wait to be indexed: %s", error)
             self._fail()
         except Exception:
             log.exception("messages could not be indexed")

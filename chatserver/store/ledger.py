@@ -94,6 +94,11 @@ class Ledger:
         self._rooms[name] = room
         return room
 
+    def remove(self, room: Room) -> None:
+        """Remove a room within the transaction that was to have its first publication."""
+        self._connection.execute("DELETE FROM room WHERE id = ?", (room.number,))
+        del self._rooms[room.name]
+
     def is_relaxed(self, name: str) -> bool:
         """Tell whether a publication to this room need not wait for the disk.
 

@@ -1,22 +1,19 @@
 """Keep publications in memory, for rooms whose history may end with the process."""
 
 import secrets
+from bisect import bisect_right, insort
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Final
 
-from msgspec import structs
-
-from chatserver import fold
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.fold import Messages
-from chatserver.guard import Target, missing, refusal
-from chatserver.pairs import pair_of
+from chatserver.guard import missing
+from chatserver.pairs import is_direct, pair_of
 from chatserver.positions import Position
 from chatserver.publications import (
-    COST,
     UNREAD_WITHIN,
     Found,
     Page,
@@ -26,7 +23,6 @@ from chatserver.publications import (
     Unread,
     count_unread,
     fitting,
-    size_of,
 )
 from chatserver.stats import StoreStats
 from chatserver.store import (
@@ -38,10 +34,10 @@ from chatserver.store import (
     Store,
     Stored,
     Trimmed,
-    slack,
     too_many_of_user,
     unavailable,
 )
+from chatserver.store.kept import Kept
 
 MOST: Final = 1000
 """Publications of a room that are kept where no length is configured."""
@@ -49,27 +45,39 @@ MOST: Final = 1000
 MOST_CIDS: Final = 100_000
 """Ids of messages that are remembered; the oldest are forgotten first."""
 
-Receipt = tuple[int, str, int]
-"""What a `cid` was used for: offset, timestamp, checksum."""
+NOTHING: Final = Kept(RoomState().epoch, 0)
+"""What there is of a room to which nothing was published."""
+
+Receipt = tuple[Position, str, int]
+"""What a `cid` was used for: position, timestamp, checksum."""
+
+Release = Callable[[str], bool]
+"""Forget a room in which no message is left, unless somebody is in it; tell whether it is so."""
 
 
 class MemoryStore(Store):
     """Implement the store without a file; every outcome is there at once.
 
     Rooms are trimmed by length, not by age. Where all of them take too much memory, those to which
-    nothing was published for longest lose the older half of what they have.
+    nothing was published for longest lose the older half of what they have. A room in which no
+    message is left ends once nobody is in it; direct rooms, which nobody joins, do not.
 
     Args:
         bounds: What there may be.
+        release: Is asked before a room ends; without it, none does.
     """
 
-    def __init__(self, bounds: StoreConfig = UNBOUNDED) -> None:
+    def __init__(
+        self, bounds: StoreConfig = UNBOUNDED, release: Release = lambda room: False
+    ) -> None:
         self._bounds = bounds
+        self._release = release
         self._stats = StoreStats()
         self._made: Counter[str] = Counter()
-        self._rooms: OrderedDict[str, _Room] = OrderedDict()
+        self._rooms: OrderedDict[str, Kept] = OrderedDict()
         self._size = 0
-        self._cids: dict[tuple[str, str, str], Receipt] = {}
+        self._direct: dict[str, list[str]] = {}
+        self._cids: OrderedDict[tuple[str, str, str], Receipt] = OrderedDict()
         self._trimmed: Trimmed | None = None
         self._cursors: dict[str, dict[str, Position]] = {}
         self._rules: Rules | None = None
@@ -95,6 +103,7 @@ class MemoryStore(Store):
         self._rooms.clear()
         self._cids.clear()
         self._made.clear()
+        self._direct.clear()
         self._size = 0
         self._cursors.clear()
 
@@ -102,35 +111,31 @@ class MemoryStore(Store):
         """Keep a publication; see `Store.append`."""
         if self._rules is None:
             raise unavailable("The server is shutting down; connect again in a moment", 1)
+        settle(self._receipt(publication) or self._add(publication, self._rules))
         room = self._rooms.get(publication.room)
-        if room is None:
-            if publication.target is not None:
-                settle(missing())
-                return
-            refusal = self._count(publication.user)
-            if refusal is not None:
-                self._stats.refused += 1
-                settle(refusal)
-                return
-            length = self._rules(publication.room).length
-            room = self._rooms[publication.room] = _Room(length or MOST)
-        known = self._receipt(room, publication)
-        before = room.size
-        outcome = known or room.add(publication)
-        self._size += room.size - before
-        if known is None and isinstance(outcome, Stored):
-            self._note(publication, outcome)
-            self._rooms.move_to_end(publication.room)
-            self._stats.stored += 1
-        settle(outcome)
-        self._trim(publication.room, room, room.excess)
+        if room is not None:
+            self._trim(publication.room, room, room.excess)
+            self.vacate(publication.room)
         self._fit()
+
+    def vacate(self, name: str) -> None:
+        """End a room in which no message is left, if nobody is in it.
+
+        Its name may begin a new stream then, under a new epoch.
+        """
+        room = self._rooms.get(name)
+        if room is None or room.messages or is_direct(name) or not self._release(name):
+            return
+        del self._rooms[name]
+        self._size -= room.size
+        if room.creator is not None:
+            self._made[room.creator] -= 1
+            if not self._made[room.creator]:
+                del self._made[room.creator]
 
     async def read(self, room: str, after: int, limit: int, max_bytes: int) -> Page:
         """Read forwards; see `Store.read`."""
-        kept = self._rooms.get(room)
-        if kept is None:
-            return Page(RoomState(), max(after + 1, 1), [], False)
+        kept = self._rooms.get(room, NOTHING)
         first = max(after + 1, kept.first)
         start = first - kept.first
         found = fitting(kept.publications[start : start + limit], max_bytes)
@@ -138,9 +143,7 @@ class MemoryStore(Store):
 
     async def read_before(self, room: str, before: int | None, limit: int, max_bytes: int) -> Page:
         """Read backwards; see `Store.read_before`."""
-        kept = self._rooms.get(room)
-        if kept is None:
-            return Page(RoomState(), 1, [], False)
+        kept = self._rooms.get(room, NOTHING)
         last = kept.state.top if before is None else min(before - 1, kept.state.top)
         end = max(0, last - kept.first + 1)
         found = fitting(kept.publications[max(0, end - limit) : end][::-1], max_bytes)[::-1]
@@ -151,24 +154,20 @@ class MemoryStore(Store):
         self, room: str, after: int | None, before: int | None, limit: int, max_bytes: int
     ) -> Messages:
         """Read messages as people read them; see `Store.messages`."""
-        kept = self._rooms.get(room)
-        state, publications = (kept.state, kept.publications) if kept else (RoomState(), [])
+        kept = self._rooms.get(room, NOTHING)
         if after is None:
-            return fold.before(state, publications, before, limit, max_bytes)
-        return fold.after(state, publications, after, limit, max_bytes)
+            return kept.before(before, limit, max_bytes)
+        return kept.after(after, limit, max_bytes)
 
     async def thread(
         self, room: str, root: int, after: int, limit: int, max_bytes: int
     ) -> Messages:
         """Read a message and what answers it; see `Store.thread`."""
-        kept = self._rooms.get(room)
-        state, publications = (kept.state, kept.publications) if kept else (RoomState(), [])
-        return fold.thread(state, publications, root, after, limit, max_bytes)
+        return self._rooms.get(room, NOTHING).thread(root, after, limit, max_bytes)
 
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""
-        kept = self._rooms.get(room)
-        return RoomState() if kept is None else kept.state
+        return self._rooms.get(room, NOTHING).state
 
     async def search(
         self,
@@ -184,17 +183,16 @@ class MemoryStore(Store):
 
     async def unread(self, room: str, user: str, after: int) -> Unread:
         """Count what a user has not read; see `Store.unread`."""
-        kept = self._rooms.get(room)
-        if kept is None:
-            return Unread(0, 0)
+        kept = self._rooms.get(room, NOTHING)
         behind = min(max(0, kept.state.top - after), UNREAD_WITHIN, len(kept.publications))
         newest = islice(reversed(kept.publications), behind)
         return Unread(count_unread(newest, user), kept.state.top)
 
     async def direct_rooms(self, user: str, after: str, limit: int) -> list[str]:
-        """Return the direct rooms of a user; costs a look at the names of all rooms."""
-        found = (name for name in self._rooms if name > after and user in (pair_of(name) or ()))
-        return sorted(found)[:limit]
+        """Return the direct rooms of a user; see `Store.direct_rooms`."""
+        rooms = self._direct.get(user, [])
+        start = bisect_right(rooms, after)
+        return rooms[start : start + limit]
 
     async def cursors(self, users: Sequence[str]) -> dict[str, dict[str, Position]]:
         """Return how far users have read; see `Store.cursors`."""
@@ -209,21 +207,44 @@ class MemoryStore(Store):
                 if position is not None:
                     cursors[room] = position
 
-    def _receipt(self, room: "_Room", publication: Publication) -> Stored | ActionError | None:
+    def _add(self, publication: Publication, rules: Rules) -> Stored | ActionError:
+        name, creator = publication.room, publication.user
+        room = self._rooms.get(name)
+        if room is None:
+            if publication.target is not None:
+                return missing()
+            refusal = self._count(creator)
+            if refusal is not None:
+                self._stats.refused += 1
+                return refusal
+            room = Kept(secrets.token_hex(6), rules(name).length or MOST, creator)
+            self._rooms[name] = room
+            for user in pair_of(name) or ():
+                insort(self._direct.setdefault(user, []), name)
+        before = room.size
+        outcome = room.add(publication)
+        self._size += room.size - before
+        if isinstance(outcome, Stored):
+            self._note(publication, outcome)
+            self._rooms.move_to_end(name)
+            self._stats.stored += 1
+        return outcome
+
+    def _receipt(self, publication: Publication) -> Stored | ActionError | None:
         receipt = None if publication.cid is None else self._cids.get(_key(publication))
         if receipt is None:
             return None
-        place, timestamp, checksum = receipt
+        position, timestamp, checksum = receipt
         if checksum != publication.checksum:
             return CONFLICT
-        return Stored(Position(room.epoch, place), timestamp, duplicate=True)
+        return Stored(position, timestamp, duplicate=True)
 
     def _note(self, publication: Publication, stored: Stored) -> None:
         if publication.cid is not None:
-            receipt = (stored.position.offset, stored.timestamp, publication.checksum)
+            receipt = (stored.position, stored.timestamp, publication.checksum)
             self._cids[_key(publication)] = receipt
             if len(self._cids) > MOST_CIDS:
-                del self._cids[next(iter(self._cids))]
+                self._cids.popitem(last=False)
 
     def _fit(self) -> None:
         most = self._bounds.max_memory_bytes
@@ -232,8 +253,9 @@ class MemoryStore(Store):
             self._trim(name, room, (len(room.publications) + 1) // 2)
             if not room.publications:
                 self._rooms.move_to_end(name)
+            self.vacate(name)
 
-    def _trim(self, name: str, room: "_Room", count: int) -> None:
+    def _trim(self, name: str, room: Kept, count: int) -> None:
         if count:
             before = room.size
             room.drop(count)
@@ -251,60 +273,6 @@ class MemoryStore(Store):
                 return too_many_of_user(most)
             self._made[creator] += 1
         return None
-
-
-class _Room:
-    __slots__ = ("_length", "epoch", "first", "publications", "size")
-
-    def __init__(self, length: int) -> None:
-        self.epoch = secrets.token_hex(6)
-        self.first = 1
-        self.publications: list[Publication] = []
-        self.size = 0
-        self._length = length
-
-    @property
-    def state(self) -> RoomState:
-        return RoomState(self.epoch, self.first + len(self.publications) - 1, self.first)
-
-    def add(self, publication: Publication) -> Stored | ActionError:
-        offset = self.first + len(self.publications)
-        if publication.target is not None:
-            target = self._target(publication.target)
-            refused = refusal(publication.guard, target, publication.timestamp)
-            if refused is not None:
-                return refused
-        self.publications.append(publication)
-        self.size += len(publication.body) + COST
-        if publication.erases:
-            self._erase(publication.target, offset)
-        return Stored(Position(self.epoch, offset), publication.timestamp)
-
-    @property
-    def excess(self) -> int:
-        """How many are beyond the length, once there are enough of them to be worth it."""
-        excess = len(self.publications) - self._length
-        return excess if excess >= slack(self._length) else 0
-
-    def drop(self, count: int) -> None:
-        """Forget the oldest ones."""
-        self.size -= size_of(self.publications[:count])
-        del self.publications[:count]
-        self.first += count
-
-    def _target(self, offset: int) -> Target | None:
-        if not self.first <= offset <= self.state.top:
-            return None
-        found = self.publications[offset - self.first]
-        changes = sum(each.target == offset for each in self.publications)
-        is_change, erased = found.target is not None, not found.body
-        return Target(found.user, found.timestamp, found.kind, is_change, erased, changes)
-
-    def _erase(self, target: int | None, eraser: int) -> None:
-        for offset, each in enumerate(self.publications, self.first):
-            if offset < eraser and target in (offset, each.target):
-                self.publications[offset - self.first] = structs.replace(each, body=b"")
-                self.size -= len(each.body)
 
 
 def _key(publication: Publication) -> tuple[str, str, str]:

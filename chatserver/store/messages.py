@@ -5,14 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from chatserver.fold import Changes, Entry, Messages, fold, page
+from chatserver.fold import MOST_CHANGES, SPAN, Changes, Entry, Messages, fold, page
 from chatserver.publications import Publication, RoomState
-
-SPAN: Final = 10_000
-"""Publications looked through for one page, most of which may be changes."""
-
-MOST_CHANGES: Final = 2000
-"""Changes at which a page ends; those of its first message are read in any case."""
 
 _COLUMNS: Final = "offset, user, cid, timestamp, target, kind, body"
 _AFTER: Final = f"""SELECT {_COLUMNS} FROM publication

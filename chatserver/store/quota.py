@@ -88,6 +88,10 @@ class Quota:
         self._rooms += 1
         return None
 
+    def remove_room(self) -> None:
+        """Count a room out again that was counted in."""
+        self._rooms = None
+
     def forget(self) -> None:
         """Begin anew from the file."""
         self._rooms = None

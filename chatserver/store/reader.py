@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Final, TypeVar
@@ -167,11 +168,14 @@ class Reader:
             self._until = until
             if self._overdue():
                 raise _too_slow()
-            self._connection.execute("BEGIN")
             try:
+                self._connection.execute("BEGIN")
                 return read()
             finally:
-                self._connection.execute("ROLLBACK")
+                # Ending is no part of the read: interrupted, it would leave no room for another.
+                self._until = inf
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
 
         if self._waiting >= MOST_WAITING:
             raise unavailable("Too much of the history is being read; try again", 1)

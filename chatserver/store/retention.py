@@ -6,7 +6,7 @@ of the file never goes, so that no id is given again.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -26,9 +26,23 @@ _DROP: Final = """DELETE FROM publication WHERE room = ? AND offset >= ? AND off
     AND cid IS NULL AND id < (SELECT max(id) FROM publication)"""
 _STUB: Final = """UPDATE publication SET kind = NULL, target = NULL, body = NULL
     WHERE room = ? AND offset >= ? AND offset < ?"""
-_EMPTY_ROOMS: Final = """SELECT id FROM room WHERE floor > top AND index_floor = floor
-    AND NOT EXISTS (SELECT 1 FROM publication p WHERE p.room = room.id)"""
-_DROP_ROOM: Final = "DELETE FROM room WHERE id = ?"
+# Most rooms have a publication, and nothing was erased in them: the indexes alone tell that.
+_EMPTY_ROOMS: Final = """SELECT id FROM room
+    WHERE NOT EXISTS (SELECT 1 FROM publication p WHERE p.room = room.id)
+    UNION ALL SELECT room FROM (
+        SELECT DISTINCT room FROM publication INDEXED BY publication_erased
+        WHERE body IS NULL AND kind IS NOT NULL
+    ) erased WHERE NOT EXISTS (
+        SELECT 1 FROM publication p WHERE p.room = erased.room AND (
+            p.target IS NULL AND p.body IS NOT NULL OR p.timestamp >= ?
+            OR p.id = (SELECT max(id) FROM publication)
+        )
+    )"""
+_DROP_ROOM: Final = (
+    "DELETE FROM publication WHERE room = ?",
+    "DELETE FROM reply WHERE room = ?",
+    "DELETE FROM room WHERE id = ?",
+)
 _DROP_REPLIES: Final = "DELETE FROM reply WHERE room = ? AND offset >= ? AND offset < ?"
 _DROP_STUBS: Final = """DELETE FROM publication WHERE id IN (
     SELECT id FROM publication WHERE kind IS NULL AND timestamp < ?
@@ -82,16 +96,25 @@ class Retention:
         dropped = self._connection.execute(_DROP_STUBS, stubs).rowcount
         return AT_ONCE in (dropped, sweep_cursors(self._connection, now, AT_ONCE))
 
-    def empty_rooms(self) -> list[tuple[int]]:
-        """Find the rooms that keep nothing, not even a `cid`."""
-        return self._connection.execute(_EMPTY_ROOMS).fetchall()
+    def empty_rooms(self, now: float) -> list[int]:
+        """Find the rooms in which no message is left, nor a `cid` that may still be retried.
 
-    def remove(self, rooms: Iterable[tuple[int]]) -> None:
+        What was deleted or erased is no message any longer, and a change is none.
+
+        Args:
+            now: Unix time in seconds.
+        """
+        rows = self._connection.execute(_EMPTY_ROOMS, (stamp(now - CID_LIFE),)).fetchall()
+        return [number for (number,) in rows]
+
+    def remove(self, rooms: Sequence[int]) -> None:
         """Remove rooms, so that their names may begin a new stream, under a new epoch.
 
         Nobody may know them: neither members nor what is in memory.
         """
-        self._connection.executemany(_DROP_ROOM, rooms)
+        for statement in _DROP_ROOM:
+            self._connection.executemany(statement, [(room,) for room in rooms])
+        self._index.remove(rooms)
 
     def _sweep_room(self, name: str, now: float) -> int:
         keeping = self._rules(name)

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from time import time
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode, StoreError
@@ -74,7 +75,7 @@ class SqliteStore(Store):
         try:
             connection = await asyncio.to_thread(open_file, self._path, self._patience)
             writer = Writer(connection, rules, self._bounds)
-            await asyncio.to_thread(writer.remove_rooms)
+            await asyncio.to_thread(writer.remove_rooms, time())
             self._reader = Reader(self._path, self._patience)
         except sqlite3.Error as error:
             lock.close()

@@ -36,6 +36,9 @@ Nearly all are new, and the index tells at the insert when one is not; then the 
 again. Whoever sends old ones all the time makes few batches be written twice.
 """
 
+LOG_PATIENCE: Final = 50
+"""Milliseconds for which the log's readers are waited for before it is emptied."""
+
 _FORGET_REPLY: Final = "DELETE FROM reply WHERE room = ? AND offset = ?"
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM publication"
 
@@ -159,13 +162,16 @@ class Writer:
         self._ledger.forget()
         return self._clean(now) or more
 
-    def remove_rooms(self) -> None:
-        """Remove the rooms that keep nothing, while nobody is in any; see `Retention`.
+    def remove_rooms(self, now: float) -> None:
+        """Remove the rooms of which nothing is left, while nobody is in any; see `Retention`.
+
+        Args:
+            now: Unix time in seconds.
 
         Raises:
             sqlite3.Error: All are still there.
         """
-        rooms = self._retention.empty_rooms()
+        rooms = self._retention.empty_rooms(now)
         if rooms:
             with self._transaction(relaxed=False):
                 self._retention.remove(rooms)
@@ -181,10 +187,19 @@ class Writer:
             unclean = self._index.unclean
         self._scrub = self._scrub or unclean
         if self._scrub and not unclean:
-            # What was erased is still in the log; a reader in the way puts this off.
-            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._scrub = bool(busy)
+            self._scrub = not self._empty_log()
         return more
+
+    def _empty_log(self) -> bool:
+        # What was erased is still in there. A reader of old rows puts this off, for as long as an
+        # export takes; nothing is stored while it is waited for.
+        (patience,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
+        self._connection.execute(f"PRAGMA busy_timeout = {LOG_PATIENCE}")
+        try:
+            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {patience}")
+        return not busy
 
     @contextmanager
     def _transaction(self, *, relaxed: bool) -> Iterator[None]:
@@ -252,10 +267,12 @@ class Writer:
             if receipt is not None:
                 outcomes.append(_again(room, each, receipt))
                 continue
-            if left is not None and not each.erases:
-                left -= len(each.body) + ROW
-                if left < 0:
-                    refused.setdefault((each.room, each.user), FULL)
+            if left is not None and not each.erases and (each.room, each.user) not in refused:
+                size = len(each.body) + ROW
+                if size > left:
+                    refused[each.room, each.user] = FULL
+                else:
+                    left -= size
             if refused and (refusal := refused.get((each.room, each.user))) is not None:
                 outcomes.append(refusal)
                 continue
@@ -292,7 +309,12 @@ class Writer:
             if each.erases and isinstance(outcome, Stored) and not outcome.duplicate:
                 self._erase(rooms[each.room], each.target, outcome.position.offset)
         for room in rooms.values():
-            self._retention.trim(room)
+            if room.top:
+                self._retention.trim(room)
+            else:
+                # All that was to begin it has been refused.
+                self._ledger.remove(room)
+                self._quota.remove_room()
         return outcomes
 
     def _insert(self, rows: Sequence[Row]) -> None:

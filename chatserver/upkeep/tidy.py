@@ -33,6 +33,11 @@ def erase(path: Path, user: str) -> int:
         connection.execute("BEGIN IMMEDIATE")
         index = Index(connection)
         index.erase(user)
+        connection.execute(
+            "DELETE FROM reply WHERE (room, offset) IN"
+            " (SELECT room, offset FROM publication WHERE user = ?)",
+            (user,),
+        )
         erased = connection.execute(
             "UPDATE publication SET body = NULL, user = '', cid = NULL, checksum = NULL"
             " WHERE user = ?",

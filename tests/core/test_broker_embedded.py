@@ -15,8 +15,16 @@ from chatserver.errors import ActionError
 from chatserver.fold import Messages
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Durability, Keeping, Page, Publication
-from chatserver.store import Settle, Stored
+from chatserver.publications import (
+    Durability,
+    Keeping,
+    Page,
+    Publication,
+    RoomState,
+    Rules,
+    keep_all,
+)
+from chatserver.store import Settle, Stored, Trimmed
 from chatserver.store.sqlite import SqliteStore
 from tests.core.histories import edit, reaction
 from tests.core.stores import STAMP, publication
@@ -32,8 +40,21 @@ class SlowStore(SqliteStore):
         self.read_on.set()
         self.snapshots = asyncio.Event()
         self.committed = asyncio.Event()
+        self.trimmed = asyncio.Event()
         self.settle_on = True
         self.unsettled: list[Callable[[], None]] = []
+
+    async def startup(self, rules: Rules, trimmed: Trimmed | None = None) -> None:
+        assert trimmed is not None
+
+        def hold(room: str, oldest: int) -> None:
+            if self.settle_on:
+                trimmed(room, oldest)
+            else:
+                self.unsettled.append(lambda: trimmed(room, oldest))
+                self.trimmed.set()
+
+        await super().startup(rules, hold)
 
     def append(self, publication: Publication, settle: Settle) -> None:
         def hold(outcome: Stored | ActionError) -> None:
@@ -49,6 +70,7 @@ class SlowStore(SqliteStore):
         self.settle_on = True
         for settle in self.unsettled:
             settle()
+        self.unsettled.clear()
 
     async def read(self, room: str, after: int, limit: int, max_bytes: int) -> Page:
         self.reads += 1
@@ -67,9 +89,9 @@ class SlowStore(SqliteStore):
 class Stage:
     """Have a broker over a slow store, and see what it delivers."""
 
-    def __init__(self, path: Path, tails: Tails | None = None) -> None:
+    def __init__(self, path: Path, tails: Tails | None = None, rules: Rules = keep_all) -> None:
         self.store = SlowStore(path)
-        self.broker = EmbeddedBroker(self.store, tails=tails)
+        self.broker = EmbeddedBroker(self.store, rules, tails)
         self.delivered: list[int] = []
         self.on_deliver: Callable[[Publication, Position | None], None] | None = None
 
@@ -198,6 +220,38 @@ async def test_memory_does_not_know_more_than_was_delivered(stage: Stage) -> Non
     stage.store.settle_all()
     assert (await outcome).position == Position((await whole(stage.history())).state.epoch, 3)
     assert stage.delivered == [3]
+
+
+async def test_a_room_does_not_begin_behind_its_end_while_members_are_behind_the_file(
+    tmp_path: Path,
+) -> None:
+    """After a restart somebody reads what is stored, and trimmed already, but not delivered."""
+
+    def rules(room: str) -> Keeping:
+        return Keeping(length=10)
+
+    before = await Stage(tmp_path / "chat.db", rules=rules).start()
+    await before.publish(1)[0]
+    await before.broker.cleanup()
+    stage = await Stage(tmp_path / "chat.db", rules=rules).start()
+    await stage.publish(1)[0]
+    stage.store.settle_on = False
+    outcomes = stage.publish(40)
+    await asyncio.wait_for(stage.store.trimmed.wait(), 5)
+    ahead = (await whole(stage.history())).state
+    assert (ahead.top, ahead.oldest) == (42, 33)
+    for first, oldest in ((2, 2), (33, 33)):
+        state = stage.broker.position("lobby")
+        assert state.is_done
+        kept = stage.history(after=first - 1)
+        assert kept.is_done
+        assert (await state, (await whole(kept)).first) == (
+            RoomState(ahead.epoch, stage.delivered[-1], oldest),
+            first,
+        )
+        stage.store.settle_all()
+        await outcomes[-1]
+    await stage.broker.cleanup()
 
 
 async def test_what_is_published_stays_in_memory_for_short_recoveries(stage: Stage) -> None:
@@ -331,6 +385,21 @@ async def test_a_refusal_nobody_asks_for_is_not_reported_as_forgotten(
     assert len(delivered) == 1
     await broker.cleanup()
     assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
+
+
+async def test_a_refusal_does_not_let_others_overtake_what_is_being_stored(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(SqliteStore(tmp_path / "chat.db", most=1))
+    delivered: list[int] = []
+    await broker.startup(lambda _, position: delivered.append(position.offset if position else 0))
+    broker.subscribe("lobby")
+    stored = broker.publish(publication())
+    broker.publish(publication_passing(ephemeral=False))
+    assert isinstance(broker.publish(publication()).error, ActionError)
+    assert delivered == []
+    await stored
+    broker.publish(publication_passing(ephemeral=False))
+    assert delivered == [1, 0, 0]
+    await broker.cleanup()
 
 
 async def test_rooms_are_kept_as_their_rules_say(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
@@ -146,6 +147,28 @@ async def test_a_batch_is_stored_as_far_as_it_fits(tmp_path: Path) -> None:
     stored = codes.count("")
     assert 20 < stored < 40
     assert codes == [""] * stored + ["unavailable"] * (60 - stored)
+    await store.cleanup()
+
+
+async def test_a_message_that_does_not_fit_takes_no_space_from_others(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "chat.db", bounds(size=MEBIBYTE))
+    await store.startup(keep_all)
+    while await results(store, publication(body=b"x" * 60_000)) == [""]:
+        pass
+    wanted = [publication(body=b"x" * 60_000), publication("tea"), publication(user="bob")]
+    assert await results(store, *wanted) == ["unavailable", "", ""]
+    await store.cleanup()
+
+
+async def test_a_message_that_does_not_fit_makes_no_room(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "chat.db", structs.replace(bounds(2), max_store_bytes=MEBIBYTE))
+    await store.startup(keep_all)
+    while await results(store, publication(body=b"x" * 60_000)) == [""]:
+        pass
+    assert await results(store, publication("large", b"x" * 60_000)) == ["unavailable"]
+    assert (await store.state("large")).epoch == ""
+    assert await results(store, publication("small")) == [""]
+    assert await results(store, publication("large")) == ["unavailable"], "there are two others"
     await store.cleanup()
 
 

@@ -5,7 +5,7 @@ import resource
 import sqlite3
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, keep_all
-from chatserver.store import UNBOUNDED, Stored
+from chatserver.store import UNBOUNDED, Stored, committer
 from chatserver.store.indexing import Indexing
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Outcome, Writer
@@ -131,6 +131,52 @@ async def test_a_failing_disk_ends_storing_until_a_restart(
         (later,) = await add(store, publication())
         assert later.position.epoch == stored[0].position.epoch
         assert later.position.offset == 11
+
+
+async def sweep(store: SqliteStore) -> None:
+    """Wait until something old is looked for; the test has it be at once."""
+
+
+async def search(store: SqliteStore) -> None:
+    with pytest.raises(ActionError, match="cannot be searched right now"):
+        await store.search(["lobby"], "tea", limit=1, max_bytes=FAR)
+
+
+async def move(store: SqliteStore) -> None:
+    with pytest.raises(ActionError, match="no longer store"):
+        await store.move_cursors({"ann": {"lobby": PLACE}})
+
+
+@pytest.mark.parametrize(
+    ("name", "work"), [("sweep", sweep), ("index", search), ("move_cursors", move)]
+)
+async def test_a_disk_that_fails_beside_the_messages_ends_storing_as_well(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    work: Callable[[SqliteStore], Awaitable[None]],
+) -> None:
+    """What is written behind something that was not synced may be lost with it."""
+    failed = threading.Event()
+
+    def failing(*_: object) -> None:
+        failed.set()
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+        error.sqlite_errorname = "SQLITE_IOERR_FSYNC"
+        raise error
+
+    monkeypatch.setattr(committer, "SWEEP_EVERY", 0.0 if name == "sweep" else 60.0)
+    async with opened(tmp_path / "chat.db") as store:
+        await add(store, publication())
+        monkeypatch.setattr(Writer, name, failing)
+        await work(store)
+        assert await asyncio.to_thread(failed.wait, 10)
+        with pytest.raises(ActionError, match="no longer store"):
+            await add(store, publication())
+        assert store.failure is not None
+        assert "STORING HAS FAILED" in caplog.text
 
 
 async def test_while_another_program_has_the_file_messages_are_refused(tmp_path: Path) -> None:

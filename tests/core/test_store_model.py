@@ -71,6 +71,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.counter = 0
         self.log: dict[str, list[Kept]] = {room: [] for room in ROOMS}
         self.epochs: dict[str, str] = {}
+        self.ended: set[str] = set()
+        self.newest = ""
         self.cids: dict[tuple[str, str, str], tuple[float, int, int]] = {}
         self.seen_oldest = dict.fromkeys(ROOMS, 1)
 
@@ -133,6 +135,20 @@ class StoreMachine(RuleBasedStateMachine):
             )
         self.write(publications)
 
+    @rule(room=st.sampled_from(ROOMS))
+    def leave(self, room: str) -> None:
+        """Delete all that is in a room, and go on in another one later."""
+        oldest = self.oldest(room)
+        self.write(
+            [
+                Publication(room, b"{}", stamp(self.now), "ann", target=offset, erases=True)
+                for offset, each in enumerate(self.log[room][oldest - 1 :], oldest)
+                if self.is_message(each)
+            ]
+        )
+        self.wait(30)
+        self.append([(next(each for each in ROOMS if each != room), None, None, 1)])
+
     def write(self, publications: list[Publication]) -> None:
         # A room is trimmed after the batch; until then its changes may be about what goes.
         oldest = {room: self.oldest(room) for room in ROOMS}
@@ -188,6 +204,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert outcome.timestamp == sent.timestamp
         assert outcome.position.offset == len(log) + 1
         assert self.epochs.setdefault(sent.room, outcome.position.epoch) == outcome.position.epoch
+        assert outcome.position.epoch not in self.ended
+        self.newest = sent.room
         if sent.erases:
             for offset, each in enumerate(log, 1):
                 if sent.target in (offset, each.target):
@@ -218,6 +236,26 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             self.connection.close()
         self.start()
+        self.writer.remove_rooms(self.now)
+        rooms = {name for (name,) in self.connection.execute("SELECT name FROM room")}
+        for room, log in self.log.items():
+            if log and room not in rooms:
+                self.end(room)
+            elif log and room != self.newest and self.oldest(room) == 1:
+                assert any(self.is_message(each) or self.now - each.time <= DAY for each in log)
+
+    def end(self, room: str) -> None:
+        """Forget a room that has been removed, with good reason."""
+        assert not any(map(self.is_message, self.log[room][self.seen_oldest[room] - 1 :]))
+        cids = [key for key in self.cids if key[0] == room]
+        assert all(self.now - self.cids.pop(key)[0] > DAY for key in cids)
+        assert room != self.newest
+        self.ended.add(self.epochs.pop(room))
+        self.log[room] = []
+        self.seen_oldest[room] = 1
+
+    def is_message(self, kept: Kept) -> bool:
+        return kept.target is None and kept.body is not None
 
     @precondition(lambda self: any(self.log.values()))
     @rule(room=st.sampled_from(ROOMS))

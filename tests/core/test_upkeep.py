@@ -5,6 +5,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,18 @@ async def test_who_is_erased_left_no_byte(path: Path) -> None:
         assert (await found(store, "kumquat"), await found(store, "other")) == ([], ["other"])
         assert (await store.cursors(["eve"]))["eve"] == {}
         assert (await store.cursors(["ann"]))["ann"] == {"lobby": Position("e", 1)}
+
+
+async def test_who_is_erased_has_answered_nothing(path: Path) -> None:
+    """A thread is not read past thousands of places where there is nothing."""
+    async with opened(path) as store:
+        await add(store, publication(body=event("tea?")), *[answer(1, user="eve")] * 9, answer(1))
+    erase(path, "eve")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT offset FROM reply").fetchall() == [(11,)]
+    async with opened(path) as store:
+        thread = await store.thread("lobby", 1, 0, 9, FAR)
+        assert [offset for offset, _ in thread.events] == [1, 11]
 
 
 async def test_erasing_beside_a_reader_is_not_called_done(

@@ -29,7 +29,7 @@ BUGS: Final[Mapping[str, Bug]] = {
         Bug(storing.batch_turned_round, Rule.ORDER),
         Bug(storing.cid_forgotten, Rule.TWICE),
         Bug(storing.conflict_overlooked, Rule.ALTERED),
-        Bug(storing.offsets_used_again, Rule.REUSED, "after_ack"),
+        Bug(storing.offsets_used_again, Rule.REUSED, "stop"),
         Bug(storing.epoch_renewed, Rule.EPOCH, "after_commit"),
         Bug(delivering.delivery_dropped, Rule.MISSED),
         Bug(delivering.deliveries_swapped, Rule.DISORDER),

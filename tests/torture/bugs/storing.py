@@ -110,9 +110,13 @@ def conflict_overlooked() -> None:
 
 
 def offsets_used_again() -> None:
-    """Forget the last messages at every start, and give their offsets to others."""
+    """Forget the last messages at every start, and give their offsets to others.
+
+    After a kill nobody may have seen them; an orderly stop shows them to all first.
+    """
     _at_start(
-        "DELETE FROM publication WHERE id IN (SELECT id FROM publication ORDER BY id DESC LIMIT 9)"
+        "DELETE FROM publication WHERE id IN (SELECT id FROM publication ORDER BY id DESC LIMIT 9)",
+        "UPDATE room SET top = 0",
     )
 
 
@@ -121,10 +125,11 @@ def epoch_renewed() -> None:
     _at_start(f"UPDATE room SET epoch = '{new_epoch()}'")  # noqa: S608 - our own
 
 
-def _at_start(statement: str) -> None:
+def _at_start(*statements: str) -> None:
     def opened(path: Path, timeout: float) -> sqlite3.Connection:
         connection = open_file(path, timeout)
-        connection.execute(statement)
+        for statement in statements:
+            connection.execute(statement)
         return connection
 
     plant(sqlite, "open_file", opened)
