@@ -170,18 +170,15 @@ class ChangesPlugin(Plugin[ChangesConfig]):
 def _reply(room: str, msg: WhoReacted, found: Reactions | None, page: Page) -> Reply:
     if found is None:
         raise missing()
-    told: dict[str, list[str]] = {}
-    more: dict[str, object] = {}
     pairs = [(emoji, sender) for emoji, senders in found.items() for sender in senders]
+    told: list[dict[str, str]] = []
+    more: dict[str, object] = {}
     for place, (emoji, sender) in enumerate(pairs[msg.after :], msg.after):
         if not page.takes(emoji, sender):
             more = {"more": True, "after": place}
             break
-        told.setdefault(emoji, []).append(sender)
-    reactions = {
-        emoji: {"count": len(found[emoji]), "senders": senders} for emoji, senders in told.items()
-    }
-    return Reply("reactions", room=room, offset=msg.offset, reactions=reactions, **more)
+        told.append({"emoji": emoji, "sender": sender})
+    return Reply("reactions", room=room, offset=msg.offset, reactions=told, **more)
 
 
 def _clean(emoji: str) -> str:
