@@ -5,7 +5,7 @@ room has all changes of the messages in between.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Annotated, Final
@@ -35,6 +35,9 @@ Entry = tuple[int, Publication]
 
 Changes = Mapping[int, Sequence[Publication]]
 """The changes of each message, by its offset, oldest first."""
+
+Reactions = Mapping[str, Collection[str]]
+"""Who has reacted to a message, by emoji: user ids in the order of reacting."""
 
 
 class Messages(Struct, frozen=True, dict=True):
@@ -88,22 +91,16 @@ def fold(offset: int, message: Publication, changes: Iterable[Publication]) -> b
             count for nothing, nor do such whose fields are not ours.
     """
     news: dict[str, object] = {}
-    reactions: dict[str, dict[str, None]] = {}
-    for each in changes if message.body else ():
-        try:
-            change = _change.decode(each.body)
-        except DecodeError:
-            continue
+    given: dict[str, dict[str, None]] = {}
+    for each, change in _read(changes if message.body else ()):
         match each.kind:
             case "edit" if change.text is not UNSET:
                 news |= {"text": change.text, "edited": each.timestamp}
-            case "reaction" if change.remove:
-                reactions.setdefault(change.emoji, {}).pop(each.user or "", None)
             case "reaction":
-                reactions.setdefault(change.emoji, {})[each.user or ""] = None
+                _react(given, each, change)
             case "pin":
                 news["pinned"] = not change.remove
-    told = {emoji: _told(senders) for emoji, senders in reactions.items() if senders}
+    told = {emoji: _told(senders) for emoji, senders in given.items() if senders}
     if told:
         news["reactions"] = dict(islice(told.items(), MOST_EMOJIS))
     if not news.get("pinned", True):
@@ -111,6 +108,28 @@ def fold(offset: int, message: Publication, changes: Iterable[Publication]) -> b
     if not news:
         return placed(message.body, offset)
     return encode_event({**_event.decode(message.body), **news, "offset": offset})
+
+
+def reactions(changes: Iterable[Publication]) -> Reactions:
+    """Return all who have reacted to a message, of whom `fold` tells the first ones.
+
+    Args:
+        changes: What changed the message, oldest first.
+    """
+    given: dict[str, dict[str, None]] = {}
+    for each, change in _read(changes):
+        if each.kind == "reaction":
+            _react(given, each, change)
+    return {emoji: senders for emoji, senders in given.items() if senders}
+
+
+def is_pinned(changes: Iterable[Publication]) -> bool:
+    """Tell whether a message is pinned after what changed it, oldest first."""
+    pinned = False
+    for each, change in _read(changes):
+        if each.kind == "pin":
+            pinned = not change.remove
+    return pinned
 
 
 def after(
@@ -197,6 +216,22 @@ def page(
     if len(events) < len(entries):
         end = events[-1][0]
     return Messages(state, sorted(events), end != edge, end)
+
+
+def _read(changes: Iterable[Publication]) -> Iterator[tuple[Publication, _Change]]:
+    for each in changes:
+        try:
+            yield each, _change.decode(each.body)
+        except DecodeError:
+            continue
+
+
+def _react(given: dict[str, dict[str, None]], reaction: Publication, change: _Change) -> None:
+    senders = given.setdefault(change.emoji, {})
+    if change.remove:
+        senders.pop(reaction.user or "", None)
+    else:
+        senders[reaction.user or ""] = None
 
 
 def _told(senders: Mapping[str, None]) -> dict[str, object]:

@@ -9,7 +9,7 @@ joins in the same breath gets what follows. One that comes later may be ahead of
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 
-from chatserver.fold import Messages
+from chatserver.fold import Messages, Reactions
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Found, Page, RoomState, Unread
@@ -87,6 +87,36 @@ class History(ABC):
             after: Read forwards from behind this offset; 0 begins with the message.
             limit: Events to read at most.
             max_bytes: Bytes of events at which it ends; it holds one at least.
+
+        The outcome raises `ActionError` (``unavailable``).
+        """
+
+    @abstractmethod
+    def pinned(
+        self, room: str, *, before: int | None = None, limit: int, max_bytes: int
+    ) -> Pending[Messages | None]:
+        """Read the messages that are pinned, the newest ones; None where the room keeps no history.
+
+        Folded as by `messages`. Costs nothing for what was never pinned.
+
+        Args:
+            room: The room's name.
+            before: Only those before this offset.
+            limit: Events to read at most. There may be fewer, and none, though there are more.
+            max_bytes: Bytes of events at which it ends; it holds one at least.
+
+        The outcome raises `ActionError` (``unavailable``).
+        """
+
+    @abstractmethod
+    def reactions(self, room: str, offset: int) -> Pending[Reactions | None]:
+        """Return all who have reacted to a message; None where no such message is kept.
+
+        Costs a look at each reaction to it, also at those that were taken back.
+
+        Args:
+            room: The room's name.
+            offset: The message's offset.
 
         The outcome raises `ActionError` (``unavailable``).
         """

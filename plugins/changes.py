@@ -1,13 +1,29 @@
-"""Let users change what was said: edit and delete their messages, react to any, pin some."""
+"""Let users change what was said: edit and delete their messages, react to any, pin some.
+
+They may also see who reacted: a history tells only the first of many.
+"""
 
 import unicodedata
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from chatserver import ActionError, Context, ErrorCode, Guard, Outcome, Plugin, Right, action
+from chatserver import (
+    ActionError,
+    Context,
+    ErrorCode,
+    Guard,
+    Outcome,
+    Plugin,
+    Reply,
+    Right,
+    action,
+)
+from chatserver.fold import Reactions
+from chatserver.guard import missing
 
 from .chat import Target
+from .paging import Page
 from .sent import Cid, acknowledge
 
 MOST: Final = 32
@@ -68,10 +84,19 @@ class Pin(Struct, frozen=True):
     cid: Cid | None = None
 
 
-class ChangesPlugin(Plugin[ChangesConfig]):
-    """Offer `edit`, `delete`, `react` and `pin`.
+class WhoReacted(Struct, frozen=True):
+    """Ask who has reacted to a message, from behind a number of reactions."""
 
-    Each publishes to the room's stream; whether it may is judged where it gets its place there.
+    offset: Target
+    room: str | None = None
+    after: Annotated[int, Meta(ge=0)] = 0
+
+
+class ChangesPlugin(Plugin[ChangesConfig]):
+    """Offer `edit`, `delete`, `react`, `pin` and `reactions`.
+
+    Each but the last publishes to the room's stream; whether it may is judged where it gets its
+    place there.
     """
 
     Config = ChangesConfig
@@ -112,6 +137,14 @@ class ChangesPlugin(Plugin[ChangesConfig]):
         guard = Guard(most=3 * self.config.max_changes)
         return self._publish(ctx, room, "pin", msg, {"remove": msg.remove}, guard)
 
+    @action("reactions")
+    async def reactions(self, ctx: Context, msg: WhoReacted) -> Outcome:
+        """List all who have reacted to a message, by emoji, in the order they did."""
+        room = ctx.require_room(msg.room, Right.READ)
+        page = Page(ctx.hub.config.limits.max_frame_out)
+        found = ctx.hub.history.reactions(room, msg.offset)
+        return found.then(lambda reactions: _reply(room, msg, reactions, page))
+
     def _publish(
         self,
         ctx: Context,
@@ -132,6 +165,20 @@ class ChangesPlugin(Plugin[ChangesConfig]):
             guard=guard,
         )
         return acknowledge(ctx, published)
+
+
+def _reply(room: str, msg: WhoReacted, found: Reactions | None, page: Page) -> Reply:
+    if found is None:
+        raise missing()
+    pairs = [(emoji, sender) for emoji, senders in found.items() for sender in senders]
+    told: list[dict[str, str]] = []
+    more: dict[str, object] = {}
+    for place, (emoji, sender) in enumerate(pairs[msg.after :], msg.after):
+        if not page.takes(emoji, sender):
+            more = {"more": True, "after": place}
+            break
+        told.append({"emoji": emoji, "sender": sender})
+    return Reply("reactions", room=room, offset=msg.offset, reactions=told, **more)
 
 
 def _clean(emoji: str) -> str:

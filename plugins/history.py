@@ -29,6 +29,7 @@ class History(Struct, frozen=True):
     since: Offset | None = None
     before: Offset | None = None
     thread: Target | None = None
+    pinned: bool = False
     limit: Annotated[int, Meta(ge=1, le=MOST)] = 50
 
 
@@ -37,19 +38,19 @@ class HistoryPlugin(Plugin[NoConfig]):
 
     @action("history")
     async def history(self, ctx: Context, msg: History) -> Outcome:
-        """Read behind an offset or before one, or a thread; a page ends below the largest frame.
+        """Read behind an offset or before one, a thread, or what is pinned.
 
+        A page ends below the largest frame.
         Changes are folded into the messages they are about, unless the asker has these already.
         """
         room = ctx.require_room(msg.room, Right.READ)
-        if msg.before is not None and (msg.since, msg.thread) != (None, None):
-            raise ActionError(
-                ErrorCode.BAD_PAYLOAD, "Give before without since and thread", field="$.before"
-            )
+        _check(msg)
         most = ctx.hub.config.limits.max_frame_out
         limit, max_bytes = fit(msg.limit, most, most)
         history = ctx.hub.history
-        if msg.thread is not None:
+        if msg.pinned:
+            read = history.pinned(room, before=msg.before, limit=limit, max_bytes=max_bytes)
+        elif msg.thread is not None:
             read = history.thread(
                 room, msg.thread, after=msg.since or 0, limit=limit, max_bytes=max_bytes
             )
@@ -58,6 +59,15 @@ class HistoryPlugin(Plugin[NoConfig]):
                 room, after=msg.since, before=msg.before, limit=limit, max_bytes=max_bytes
             )
         return read.then(lambda page: _reply(room, page))
+
+
+def _check(msg: History) -> None:
+    forwards = (msg.since, msg.thread) != (None, None)
+    for field, backwards in (("before", msg.before is not None), ("pinned", msg.pinned)):
+        if forwards and backwards:
+            raise ActionError(
+                ErrorCode.BAD_PAYLOAD, f"Give {field} without since and thread", field=f"$.{field}"
+            )
 
 
 def _reply(room: str, page: Messages | None) -> Reply:

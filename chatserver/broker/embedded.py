@@ -15,7 +15,7 @@ from chatserver.broker.tail import ROOM_BYTES, ROOM_MOST, Tails
 from chatserver.config import Config, LimitsConfig, RoomConfig, StoreConfig
 from chatserver.context import Published
 from chatserver.errors import ActionError
-from chatserver.fold import Messages
+from chatserver.fold import Messages, Reactions
 from chatserver.guard import missing
 from chatserver.pairs import is_direct
 from chatserver.pending import Pending
@@ -225,6 +225,23 @@ class EmbeddedBroker(Broker):
             return Pending.done(None)
         read = self._loop.create_task(store.thread(room, root, after, limit, max_bytes))
         return Pending(read).then(lambda messages: messages)
+
+    def pinned(
+        self, room: str, *, before: int | None = None, limit: int, max_bytes: int
+    ) -> Pending[Messages | None]:
+        """Read what is pinned, from the store: it may lie anywhere in the history."""
+        store = self._store(room)
+        if store is None:
+            return Pending.done(None)
+        read = self._loop.create_task(store.pinned(room, before, limit, max_bytes))
+        return Pending(read).then(lambda messages: messages)
+
+    def reactions(self, room: str, offset: int) -> Pending[Reactions | None]:
+        """Return all who have reacted to a message, from the store."""
+        store = self._store(room)
+        if store is None:
+            return Pending.done(None)
+        return Pending(self._loop.create_task(store.reactions(room, offset)))
 
     def search(
         self,

@@ -8,7 +8,7 @@ from chatserver.broker import Broker, Publication
 from chatserver.config import Config
 from chatserver.context import Published
 from chatserver.errors import ConfigError
-from chatserver.fold import Messages
+from chatserver.fold import Messages, Reactions
 from chatserver.guard import missing
 from chatserver.pairs import is_direct
 from chatserver.pending import Pending
@@ -80,6 +80,16 @@ class MemoryBroker(Broker):
         self, room: str, root: int, *, after: int, limit: int, max_bytes: int
     ) -> Pending[Messages | None]:
         """Say that the room keeps no history."""
+        return Pending.done(None)
+
+    def pinned(
+        self, room: str, *, before: int | None = None, limit: int, max_bytes: int
+    ) -> Pending[Messages | None]:
+        """Say that the room keeps no history."""
+        return Pending.done(None)
+
+    def reactions(self, room: str, offset: int) -> Pending[Reactions | None]:
+        """Say that no message is kept."""
         return Pending.done(None)
 
     def search(

@@ -133,6 +133,7 @@ class ChatClient:
         since: int | None = None,
         before: int | None = None,
         thread: int | None = None,
+        pinned: bool = False,
         limit: int = 50,
     ) -> Page:
         """Read a page of a joined room's history, the newest messages by default.
@@ -140,14 +141,15 @@ class ChatClient:
         Args:
             room: Which.
             since: An offset; the messages behind it, or the oldest that are kept.
-            before: An offset; the messages next before it. Not with the others.
+            before: An offset; the messages next before it. Not with `since` or `thread`.
             thread: The offset of a message; only that and those that answer it, the oldest first.
+            pinned: Only the messages that are pinned. Not with `since` or `thread`.
             limit: Messages at most, 1 to 1000.
 
         Raises:
             As `request`.
         """
-        given = {"since": since, "before": before, "thread": thread}
+        given = {"since": since, "before": before, "thread": thread, "pinned": pinned or None}
         fields = {name: value for name, value in given.items() if value is not None}
         reply = await self.request("history", room=room, limit=limit, **fields)
         return reply.to(HistoryReply).page()

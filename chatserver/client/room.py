@@ -24,6 +24,7 @@ class Owner(Protocol):
         since: int | None = None,
         before: int | None = None,
         thread: int | None = None,
+        pinned: bool = False,
         limit: int = 50,
     ) -> Page:
         """Read back."""
@@ -76,11 +77,12 @@ class Room:
         since: int | None = None,
         before: int | None = None,
         thread: int | None = None,
+        pinned: bool = False,
         limit: int = 50,
     ) -> Page:
         """Read back; see `ChatClient.history`."""
         return await self._owner.history(
-            self.name, since=since, before=before, thread=thread, limit=limit
+            self.name, since=since, before=before, thread=thread, pinned=pinned, limit=limit
         )
 
     async def leave(self) -> None:

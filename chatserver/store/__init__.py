@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode
-from chatserver.fold import Messages
+from chatserver.fold import Messages, Reactions
 from chatserver.positions import Position
 from chatserver.publications import Found, Page, Publication, RoomState, Rules, Unread
 from chatserver.stats import StoreStats
@@ -166,6 +166,14 @@ class Store(ABC):
         self, room: str, root: int, after: int, limit: int, max_bytes: int
     ) -> Messages:
         """Read a message and what answers it, from one moment; see `History.thread`."""
+
+    @abstractmethod
+    async def pinned(self, room: str, before: int | None, limit: int, max_bytes: int) -> Messages:
+        """Read the messages that are pinned, from one moment; see `History.pinned`."""
+
+    @abstractmethod
+    async def reactions(self, room: str, offset: int) -> Reactions | None:
+        """Return all who have reacted to a message; see `History.reactions`."""
 
     @abstractmethod
     async def state(self, room: str) -> RoomState:

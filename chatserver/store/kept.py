@@ -1,13 +1,23 @@
 """Keep one room's publications in memory, with what answers and what changes which of them."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from typing import Final
 
 from msgspec import structs
 
 from chatserver.errors import ActionError
-from chatserver.fold import MOST_CHANGES, SPAN, Entry, Messages, answered, page
+from chatserver.fold import (
+    MOST_CHANGES,
+    SPAN,
+    Entry,
+    Messages,
+    Reactions,
+    answered,
+    is_pinned,
+    page,
+    reactions,
+)
 from chatserver.guard import Target, refusal
 from chatserver.positions import Position
 from chatserver.publications import COST, Publication, RoomState, size_of
@@ -20,8 +30,8 @@ LINK: Final = 250
 class Kept:
     """Hold the newest publications of one room, without a hole up to the top.
 
-    Reading messages costs what is read, and a look at each publication that lies between; a thread
-    costs nothing for what lies between.
+    Reading messages costs what is read, and a look at each publication that lies between; a thread,
+    and what is pinned, cost nothing for what lies between.
 
     Args:
         epoch: The incarnation of the stream.
@@ -40,6 +50,7 @@ class Kept:
         "_answers",
         "_changes",
         "_length",
+        "_pins",
         "_size",
         "creator",
         "epoch",
@@ -58,6 +69,7 @@ class Kept:
         self._size = 0
         self._answers = _Links()
         self._changes = _Links()
+        self._pins: list[int] = []
 
     @property
     def state(self) -> RoomState:
@@ -92,6 +104,8 @@ class Kept:
             self._erase(target)
         else:
             self._changes.add(target, offset)
+            if publication.kind == "pin" and not self._was_pinned(target):
+                insort(self._pins, target)
         return Stored(Position(self.epoch, offset), publication.timestamp)
 
     def drop(self, count: int) -> None:
@@ -107,6 +121,7 @@ class Kept:
                 if (root := answered(each.body)) is not None:
                     roots.add(root)
         self.first += count
+        del self._pins[: bisect_left(self._pins, self.first)]
         for root in roots:
             self._answers.drop(root, self.first)
 
@@ -151,6 +166,30 @@ class Kept:
         top = self.state.top
         return self._page(entries, limit, max_bytes, end=top, edge=top)
 
+    def pinned(self, before: int | None, limit: int, max_bytes: int) -> Messages:
+        """Read what is pinned, backwards from before an offset, or from the newest on."""
+        last = len(self._pins) if before is None else bisect_left(self._pins, before)
+        entries: list[Entry] = []
+        left = MOST_CHANGES
+        for offset in reversed(self._pins[:last]):
+            if len(entries) > limit or left <= 0:
+                break
+            changes = self.changes_of(offset)
+            left -= 1 + len(changes)
+            end = offset
+            if is_pinned(changes):
+                entries.append((offset, self.publications[offset - self.first]))
+        else:
+            end = self.first
+        return self._page(entries, limit, max_bytes, end=end, edge=self.first)
+
+    def reactions(self, offset: int) -> Reactions | None:
+        """Return all who have reacted to a message; None where it is not there."""
+        found = self._find(offset)
+        if found is None or found.target is not None or not found.body:
+            return None
+        return reactions(self.changes_of(offset))
+
     def changes_of(self, offset: int) -> list[Publication]:
         """Return the changes of a message, oldest first; none of one that was erased."""
         return [self.publications[change - self.first] for change in self._changes.of(offset)]
@@ -172,6 +211,10 @@ class Kept:
         place = offset - self.first
         return self.publications[place] if 0 <= place < len(self.publications) else None
 
+    def _was_pinned(self, offset: int) -> bool:
+        place = bisect_left(self._pins, offset)
+        return self._pins[place : place + 1] == [offset]
+
     def _target(self, offset: int) -> Target | None:
         found = self._find(offset)
         if found is None:
@@ -185,6 +228,8 @@ class Kept:
         self.messages -= 1
         if (root := answered(message.body)) is not None:
             self._answers.remove(root, target)
+        if self._was_pinned(target):
+            self._pins.remove(target)
         for offset in (target, *self._changes.pop(target)):
             each = self.publications[offset - self.first]
             self.publications[offset - self.first] = structs.replace(each, body=b"")

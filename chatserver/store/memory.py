@@ -9,7 +9,7 @@ from typing import Final
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
-from chatserver.fold import Messages
+from chatserver.fold import Messages, Reactions
 from chatserver.guard import missing
 from chatserver.pairs import is_direct, pair_of
 from chatserver.positions import Position
@@ -164,6 +164,14 @@ class MemoryStore(Store):
     ) -> Messages:
         """Read a message and what answers it; see `Store.thread`."""
         return self._rooms.get(room, NOTHING).thread(root, after, limit, max_bytes)
+
+    async def pinned(self, room: str, before: int | None, limit: int, max_bytes: int) -> Messages:
+        """Read the messages that are pinned; see `Store.pinned`."""
+        return self._rooms.get(room, NOTHING).pinned(before, limit, max_bytes)
+
+    async def reactions(self, room: str, offset: int) -> Reactions | None:
+        """Return all who have reacted to a message; see `Store.reactions`."""
+        return self._rooms.get(room, NOTHING).reactions(offset)
 
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""

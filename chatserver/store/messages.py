@@ -5,7 +5,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from chatserver.fold import MOST_CHANGES, SPAN, Changes, Entry, Messages, fold, page
+from chatserver.fold import (
+    MOST_CHANGES,
+    SPAN,
+    Changes,
+    Entry,
+    Messages,
+    Reactions,
+    fold,
+    is_pinned,
+    page,
+    reactions,
+)
 from chatserver.publications import Publication, RoomState
 
 _COLUMNS: Final = "offset, user, cid, timestamp, target, kind, body"
@@ -37,6 +48,14 @@ _CHANGES: Final = """SELECT target, user, timestamp, kind, body FROM publication
     ) ORDER BY target"""
 _CHANGES_AFTER: Final = f"{_CHANGES}, id"
 _CHANGES_BEFORE: Final = f"{_CHANGES} DESC, id"
+# Of what was ever pinned; the index alone tells which.
+_PINNED: Final = """SELECT DISTINCT target FROM publication INDEXED BY publication_pin
+    WHERE room = ? AND target >= ? AND target <= ? AND kind = 'pin' AND body IS NOT NULL
+    ORDER BY target DESC"""
+_ONE: Final = f"""SELECT {_COLUMNS} FROM publication
+    WHERE room = ? AND offset = ? AND target IS NULL AND body IS NOT NULL"""  # noqa: S608 - constants
+_REACTIONS: Final = """SELECT user, body FROM publication INDEXED BY publication_target
+    WHERE room = ? AND target = ? AND kind = 'reaction' AND body IS NOT NULL ORDER BY id"""
 
 _Row = tuple[int, str, str | None, str, int | None, str, bytes | None]
 
@@ -101,6 +120,49 @@ def read_thread(
             limit = place
             break
     return page(state, entries, changes, limit, max_bytes, end=state.top, edge=state.top)
+
+
+def read_pinned(
+    connection: sqlite3.Connection,
+    room: int,
+    state: RoomState,
+    before: int | None,
+    limit: int,
+    max_bytes: int,
+) -> Messages:
+    """Read what is pinned; see `Store.pinned`."""
+    last = state.top if before is None else before - 1
+    entries: list[Entry] = []
+    changes: dict[int, Sequence[Publication]] = {}
+    size, left = 0, MOST_CHANGES
+    for (offset,) in connection.execute(_PINNED, (room, state.oldest, last)):
+        if len(entries) > limit or size > max_bytes or left <= 0:
+            break
+        found, _ = _take(connection.execute(_ONE, (room, offset)), 1, max_bytes)
+        made, _ = _changes(connection, _CHANGES_AFTER, room, found, 1)
+        left -= 1 + len(made.get(offset, ()))
+        end = offset
+        if found and is_pinned(made[offset]):
+            entries += found
+            changes |= made
+            size += len(found[0][1].body)
+    else:
+        end = state.oldest
+    return page(state, entries, changes, limit, max_bytes, end=end, edge=state.oldest)
+
+
+def read_reactions(
+    connection: sqlite3.Connection, room: int, state: RoomState, offset: int
+) -> Reactions | None:
+    """Return all who have reacted to a message; see `Store.reactions`."""
+    if not state.oldest <= offset <= state.top:
+        return None
+    if connection.execute(_ONE, (room, offset)).fetchone() is None:
+        return None
+    rows = connection.execute(_REACTIONS, (room, offset))
+    return reactions(
+        Publication("", body, "", user or None, kind="reaction") for user, body in rows
+    )
 
 
 def folded(connection: sqlite3.Connection, room: int, offset: int, body: bytes) -> bytes:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final, TypeVar
 
 from chatserver.errors import ActionError
-from chatserver.fold import Messages
+from chatserver.fold import Messages, Reactions
 from chatserver.positions import Position
 from chatserver.publications import (
     MOST_UNREAD,
@@ -26,7 +26,13 @@ from chatserver.store.cursors import cursors_of
 from chatserver.store.direct import direct_rooms_of
 from chatserver.store.failures import code_of, describe, judge
 from chatserver.store.ledger import FIND_ROOM
-from chatserver.store.messages import read_after, read_before, read_thread
+from chatserver.store.messages import (
+    read_after,
+    read_before,
+    read_pinned,
+    read_reactions,
+    read_thread,
+)
 from chatserver.store.schema import connect
 from chatserver.store.threads import leave_signals
 
@@ -132,6 +138,24 @@ class Reader:
         def read() -> Messages:
             state, number = self._find(room)
             return read_thread(self._connection, number, state, root, after, limit, max_bytes)
+
+        return await self._run(read)
+
+    async def pinned(self, room: str, before: int | None, limit: int, max_bytes: int) -> Messages:
+        """Read the messages that are pinned; see `Store.pinned`."""
+
+        def read() -> Messages:
+            state, number = self._find(room)
+            return read_pinned(self._connection, number, state, before, limit, max_bytes)
+
+        return await self._run(read)
+
+    async def reactions(self, room: str, offset: int) -> Reactions | None:
+        """Return all who have reacted to a message; see `Store.reactions`."""
+
+        def read() -> Reactions | None:
+            state, number = self._find(room)
+            return read_reactions(self._connection, number, state, offset)
 
         return await self._run(read)
 

@@ -53,6 +53,8 @@ _FIRST: Final = (
     "CREATE UNIQUE INDEX publication_place ON publication (room, offset)",
     "CREATE UNIQUE INDEX publication_cid ON publication (room, user, cid) WHERE cid IS NOT NULL",
     "CREATE INDEX publication_target ON publication (room, target, kind) WHERE target IS NOT NULL",
+    """CREATE INDEX publication_pin ON publication (room, target)
+        WHERE kind = 'pin' AND body IS NOT NULL""",
     "CREATE INDEX publication_stub ON publication (timestamp) WHERE kind IS NULL",
     """CREATE INDEX publication_erased ON publication (room, kind, body)
         WHERE body IS NULL AND kind IS NOT NULL""",

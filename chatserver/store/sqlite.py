@@ -8,7 +8,7 @@ from time import time
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode, StoreError
-from chatserver.fold import Messages
+from chatserver.fold import Messages, Reactions
 from chatserver.positions import Position
 from chatserver.publications import Found, Page, Publication, RoomState, Rules, Unread
 from chatserver.stats import StoreStats
@@ -118,6 +118,14 @@ class SqliteStore(Store):
     ) -> Messages:
         """Read a message and what answers it; see `Store.thread`."""
         return await self._reader.thread(room, root, after, limit, max_bytes)
+
+    async def pinned(self, room: str, before: int | None, limit: int, max_bytes: int) -> Messages:
+        """Read the messages that are pinned; see `Store.pinned`."""
+        return await self._reader.pinned(room, before, limit, max_bytes)
+
+    async def reactions(self, room: str, offset: int) -> Reactions | None:
+        """Return all who have reacted to a message; see `Store.reactions`."""
+        return await self._reader.reactions(room, offset)
 
     async def state(self, room: str) -> RoomState:
         """Return epoch, top and oldest offset of a room."""

@@ -23,8 +23,12 @@ from chatserver.testing import ChatServer
 
 @pytest_asyncio.fixture
 async def alice(tmp_path: Path) -> AsyncIterator[ChatClient]:
-    """Alice, in a lobby in which she has said five things."""
-    config = {"broker": "embedded", "server": {"data_dir": str(tmp_path)}}
+    """Alice, in a lobby that all moderate and in which she has said five things."""
+    config = {
+        "broker": "embedded",
+        "server": {"data_dir": str(tmp_path)},
+        "rooms": [{"match": "*", "moderate": "everyone"}],
+    }
     async with (
         ChatServer(config) as server,
         connect(f"{server.url}/ws", username="alice") as chat,
@@ -68,6 +72,16 @@ async def test_a_thread_is_read_by_its_first_message(alice: ChatClient) -> None:
     assert texts(page.events) == ["lunch 1", "soup"]
     page = await alice.history("lobby", thread=2, since=2)
     assert texts(page.events) == ["soup"]
+
+
+async def test_pins_are_read_by_pages(alice: ChatClient) -> None:
+    for offset in (1, 2, 5):
+        await alice.request("pin", room="lobby", offset=offset)
+    page = await alice.history("lobby", pinned=True, limit=2)
+    assert (texts(page.events), page.more) == (["lunch 1", "lunch 4"], True)
+    page = await alice.history("lobby", pinned=True, before=page.next)
+    assert (texts(page.events), page.more) == (["lunch 0"], False)
+    assert all(isinstance(event, Message) and event.pinned for event in page.events)
 
 
 async def test_a_search_is_read_by_pages(alice: ChatClient) -> None:

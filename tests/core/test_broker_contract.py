@@ -22,7 +22,7 @@ from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Found, Keeping, Page, RoomState, Unread
 from chatserver.store.sqlite import SqliteStore
-from tests.core.histories import delete, edit, message, reaction
+from tests.core.histories import delete, edit, message, pin, reaction
 
 Make = Callable[[Path], Broker]
 """Make a broker; it may keep files in the folder."""
@@ -414,6 +414,36 @@ async def test_messages_are_read_as_people_read_them(bench: Bench) -> None:
     told = [json.loads(event) for _, event in everything.events]
     assert (told[0]["text"], told[0]["edited"], told[2]["text"]) == ("A", STAMP, "c")
     assert told[1] == {"offset": 2, "deleted": True}
+
+
+async def test_pins_and_who_reacted_are_read_wherever_they_are(bench: Bench) -> None:
+    async def pinned(before: int | None, limit: int) -> Messages | None:
+        return await bench.broker.pinned("lobby", before=before, limit=limit, max_bytes=2**20)
+
+    (first,) = await bench.settle(bench.broker.publish(message("a")))
+    if first.position is None:
+        assert await pinned(None, 9) is None
+        assert await bench.broker.reactions("lobby", 1) is None
+        return
+    changes = [message("b"), message("c"), message("d"), *[pin(offset) for offset in (1, 2, 3, 4)]]
+    changes += [reaction(1, user=user) for user in ("ann", "bob")]
+    changes += [edit(1, "A"), pin(2, remove=True), delete(3), *[message() for _ in range(20)]]
+    await bench.settle(*[bench.broker.publish(each) for each in changes])
+    page = await pinned(None, 1)
+    assert page is not None
+    assert ([offset for offset, _ in page.events], page.more, page.next) == ([4], True, 4)
+    assert (page.state.epoch, page.state.top) == (first.position.epoch, len(changes) + 1)
+    rest = await pinned(page.next, 9)
+    assert rest is not None
+    ((offset, event),) = rest.events
+    told = json.loads(event)
+    assert (offset, told["text"], told["pinned"], rest.more) == (1, "A", True, False)
+    reactions = await bench.broker.reactions("lobby", 1)
+    assert reactions is not None
+    assert {emoji: list(senders) for emoji, senders in reactions.items()} == {"👍": ["ann", "bob"]}
+    assert await bench.broker.reactions("lobby", 2) == {}
+    for offset in (3, 5, 99):
+        assert await bench.broker.reactions("lobby", offset) is None
 
 
 async def test_messages_known_at_once_agree_with_what_was_delivered(bench: Bench) -> None:

@@ -63,6 +63,16 @@ def test_a_pin_holds_until_it_is_taken_out() -> None:
     assert read(pin(7), pin(7, remove=True)) == {}
 
 
+def test_all_who_reacted_are_told_where_that_is_asked() -> None:
+    users = [f"user{number}" for number in range(MOST_SENDERS + 5)]
+    changes = [reaction(7, user=user) for user in users]
+    changes += [edit(7), reaction(7, "+1", user="ann"), reaction(7, user="user3", remove=True)]
+    told = {emoji: list(senders) for emoji, senders in fold.reactions(changes).items()}
+    assert told == {"👍": [user for user in users if user != "user3"], "+1": ["ann"]}
+    taken_back = reaction(7, "+1", user="ann", remove=True)
+    assert list(fold.reactions([*changes, taken_back])) == ["👍"]
+
+
 def test_what_was_deleted_is_empty() -> None:
     gone = structs.replace(message(), body=b"")
     assert json.loads(fold.fold(7, gone, [edit(7), reaction(7)])) == {"offset": 7, "deleted": True}

@@ -1,5 +1,6 @@
 """What memory keeps of a room is found without looking through all of it."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import SupportsIndex, overload
 
@@ -11,7 +12,7 @@ from chatserver import fold
 from chatserver.fold import Messages, answered
 from chatserver.publications import Publication, size_of
 from chatserver.store.kept import LINK, Kept
-from tests.core.histories import answer, delete, edit, message, publications, reaction
+from tests.core.histories import answer, delete, edit, message, pin, publications, reaction
 
 FAR = 2**20
 
@@ -38,6 +39,11 @@ def answers(kept: Kept, root: int) -> list[int]:
     ]
 
 
+def having(kept: Kept, field: str) -> list[int]:
+    """Look through all messages for those that have a field."""
+    return [at for at, event in kept.before(None, FAR, FAR).events if field in json.loads(event)]
+
+
 @given(
     st.lists(publications(12), max_size=60),
     st.lists(st.integers(0, 3)),
@@ -50,6 +56,7 @@ def test_it_is_read_like_a_list_of_publications(
     kept = Kept("e", FAR)
     filled(kept, sent, lambda number: drops[number] if number < len(drops) else 0)
     state, listed = kept.state, kept.publications
+    pinned, reacted = having(kept, "pinned"), having(kept, "reactions")
     for place in range(state.top + 3):
         assert kept.after(place, limit, max_bytes) == fold.after(
             state, listed, place, limit, max_bytes
@@ -60,6 +67,8 @@ def test_it_is_read_like_a_list_of_publications(
         assert places(kept.thread(place, 0, FAR, FAR)) == sorted(
             {*answers(kept, place), *(each for each in (place,) if is_message(kept, each))}
         )
+        assert places(kept.pinned(place, FAR, FAR)) == [each for each in pinned if each < place]
+        assert bool(kept.reactions(place)) == (place in reacted)
     links = sum(len(answers(kept, root)) for root in range(1, 13))
     links += sum(len(kept.changes_of(place)) for place in range(kept.first, state.top + 1))
     assert kept.size == size_of(listed) + LINK * links
@@ -100,6 +109,9 @@ class Watched(list[Publication]):
 READS: list[Callable[[Kept], object]] = [
     lambda kept: kept.thread(5, 0, 20, FAR),
     lambda kept: kept.thread(5, 4000, 20, FAR),
+    lambda kept: kept.pinned(None, 20, FAR),
+    lambda kept: kept.pinned(4000, 20, FAR),
+    lambda kept: kept.reactions(10),
     lambda kept: kept.before(None, 20, FAR),
     lambda kept: kept.before(2500, 20, FAR),
     lambda kept: kept.after(2500, 20, FAR),
@@ -113,7 +125,7 @@ READS: list[Callable[[Kept], object]] = [
 def test_nothing_costs_a_look_at_the_whole_room(read: Callable[[Kept], object]) -> None:
     kept = Kept("e", FAR)
     filled(kept, [answer(5) if number % 100 == 0 else message() for number in range(5000)])
-    filled(kept, [reaction(10), reaction(4980)])
+    filled(kept, [reaction(10), reaction(4980), pin(20), pin(4970)])
     kept.publications = watched = Watched(kept.publications)
     read(kept)
     assert 0 < watched.looks < 100
@@ -135,3 +147,27 @@ def test_a_page_ends_at_a_message_with_many_changes(monkeypatch: pytest.MonkeyPa
     filled(kept, [*[message() for _ in range(4)], *[reaction(2) for _ in range(9)]])
     forwards = kept.after(0, 9, FAR)
     assert (places(forwards), forwards.more, forwards.next) == ([1, 2], True, 2)
+
+
+def test_a_page_of_pins_ends_where_many_changes_lie_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chatserver.store.kept.MOST_CHANGES", 5)
+    kept = Kept("e", FAR)
+    filled(kept, [*[message() for _ in range(5)], *[pin(offset) for offset in (2, 3, 4, 5)]])
+    filled(kept, [reaction(5), reaction(4), pin(4, remove=True), pin(3, remove=True)])
+    page = kept.pinned(None, 9, FAR)
+    assert (places(page), page.more, page.next) == ([5], True, 4)
+    rest = kept.pinned(4, 9, FAR)
+    assert (places(rest), rest.more) == ([2], False)
+
+
+def test_what_is_dropped_or_deleted_leaves_no_pins_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatserver.store.kept.MOST_CHANGES", 5)
+    kept = Kept("e", FAR)
+    filled(kept, [*[message() for _ in range(20)], *[pin(offset) for offset in range(1, 21)]])
+    filled(kept, [delete(offset) for offset in range(11, 21)])
+    assert places(kept.pinned(None, 3, FAR)) == [8, 9, 10]
+    kept.drop(10)
+    page = kept.pinned(None, 3, FAR)
+    assert (places(page), page.more) == ([], False)

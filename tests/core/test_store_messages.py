@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatserver.fold import Messages
+from chatserver.fold import Messages, Reactions
 from chatserver.publications import Publication, keep_all
 from chatserver.store import Store, Stored, messages
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
-from tests.core.histories import answer, delete, edit, message, publications, reaction
+from tests.core.histories import answer, delete, edit, message, pin, publications, reaction
 from tests.core.stores import add, append, opened
 
 FAR = 2**20
@@ -76,11 +76,28 @@ def test_the_file_tells_what_memory_tells(
                     ]
                     assert told.events == expected.events
                     assert (told.more, told.next) == (expected.more, expected.next)
+                for before in (place, None):
+                    told, expected = [
+                        await each.pinned("lobby", before, limit, max_bytes)
+                        for each in (file, memory)
+                    ]
+                    assert told.events == expected.events
+                    assert (told.more, told.next) == (expected.more, expected.next)
+                assert named(await file.reactions("lobby", place)) == named(
+                    await memory.reactions("lobby", place)
+                )
             everything = (await memory.messages("lobby", None, None, FAR, FAR)).events
             assert await backwards(file, limit, max_bytes) == everything
 
     with TemporaryDirectory() as folder:
         asyncio.run(compare(Path(folder) / "chat.db"))
+
+
+def named(reactions: Reactions | None) -> list[tuple[str, list[str]]] | None:
+    """Return who reacted, in order."""
+    if reactions is None:
+        return None
+    return [(emoji, list(senders)) for emoji, senders in reactions.items()]
 
 
 async def test_a_long_stretch_of_changes_takes_several_pages(
@@ -188,3 +205,33 @@ async def test_a_page_of_a_long_thread_costs_what_one_of_a_short_thread_does(
     page = await store.thread("lobby", 1, 0, 10, FAR)
     assert places(page) == [1, *answers[deleted : deleted + 9]]
     assert looks < 50
+
+
+async def test_pages_of_what_is_pinned_end_where_there_are_many_changes(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "MOST_CHANGES", 5)
+    await add(store, *[message() for _ in range(5)], *[pin(offset) for offset in (2, 3, 4, 5)])
+    await add(store, reaction(5), reaction(4), pin(4, remove=True), pin(3, remove=True))
+    page = await store.pinned("lobby", None, 9, FAR)
+    assert (places(page), page.more, page.next) == ([5], True, 4)
+    rest = await store.pinned("lobby", 4, 9, FAR)
+    assert (places(rest), rest.more) == ([2], False)
+
+
+async def test_a_page_of_pins_costs_nothing_for_what_lies_between(store: SqliteStore) -> None:
+    for _ in range(10):
+        await add(store, *[message() for _ in range(100)], *[reaction(2) for _ in range(100)])
+    await add(store, *[pin(offset) for offset in (1, 401, 801, 1201)])
+    await add(store, pin(401, remove=True), delete(801), *[message() for _ in range(1000)])
+    looks = 0
+
+    def look() -> bool:
+        nonlocal looks
+        looks += 1
+        return False
+
+    store._reader._connection.set_progress_handler(look, 100)
+    page = await store.pinned("lobby", 1202, 10, FAR)
+    assert (places(page), page.more) == ([1, 1201], False)
+    assert looks < 10

@@ -19,7 +19,7 @@ from chatserver.store.rows import SIZES, cut
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import WARY, Writer
-from tests.core.histories import answer, delete, edit, message, reaction
+from tests.core.histories import answer, delete, edit, message, pin, reaction
 from tests.core.stores import FAR, STAMP, add, bodies, opened, publication
 
 NOW = 1_800_000_000.0
@@ -271,6 +271,19 @@ async def test_of_a_thread_is_left_what_the_room_keeps(path: Path) -> None:
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT count(*) FROM reply").fetchone() == (2,)
     connection.close()
+
+
+async def test_what_is_no_longer_kept_is_not_pinned(path: Path) -> None:
+    def rules(room: str) -> Keeping:
+        return Keeping(length=3)
+
+    async with opened(path) as store:
+        await add(store, message("a"), message("b"), pin(1), pin(2))
+    await swept(path, rules)
+    async with opened(path, rules) as store:
+        page = await store.pinned("lobby", None, 9, FAR)
+        assert ([offset for offset, _ in page.events], page.more) == ([2], False)
+        assert await store.reactions("lobby", 1) is None
 
 
 async def test_a_room_of_which_nothing_is_left_is_removed_at_the_next_start(path: Path) -> None:

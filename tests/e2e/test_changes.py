@@ -304,3 +304,86 @@ async def test_the_newest_messages_of_a_room_that_was_trimmed_since(tmp_path: Pa
         found = [each["offset"] for each in messages(joined)]
         assert found == list(range(int(str(joined["oldest"])), 81))
         assert len(found) >= 10
+
+
+DURABILITIES = pytest.mark.parametrize("durability", ["full", "memory"])
+
+
+@DURABILITIES
+async def test_all_pins_are_read_however_far_back(tmp_path: Path, durability: str) -> None:
+    async with kept(tmp_path, rooms=[{"match": "*", "durability": durability}]) as server:
+        ann, _ = await enter(server, "ann")
+        eve, _ = await enter(server, "eve")
+        await say(ann, "one", "two", "three", "four")
+        for offset in (1, 2, 3, 4):
+            await eve.request("pin", offset=offset)
+        await eve.request("pin", offset=2, remove=True)
+        await ann.request("delete", offset=3)
+        await ann.request("edit", offset=1, text="ONE")
+        await say(ann, *map(str, range(60)))
+        zoe, _ = await enter(server, "zoe")
+        page = await zoe.request("history", pinned=True)
+        told = [(each["offset"], each["text"], each["pinned"]) for each in messages(page)]
+        assert told == [(1, "ONE", True), (4, "four", True)]
+        assert (page["offset"], page["more"]) == (71, False)
+        page = await zoe.request("history", pinned=True, limit=1)
+        assert ([each["offset"] for each in messages(page)], page["more"]) == ([4], True)
+        page = await zoe.request("history", pinned=True, before=page["next"])
+        assert ([each["offset"] for each in messages(page)], page["more"]) == ([1], False)
+        for given in ({"since": 1}, {"thread": 1}):
+            error = await zoe.request("history", pinned=True, **given)
+            assert (error["code"], error["field"]) == ("bad_payload", "$.pinned")
+
+
+@DURABILITIES
+async def test_all_who_reacted_can_be_told(tmp_path: Path, durability: str) -> None:
+    users = [f"user{number}" for number in range(25)]
+    tokens = [{"token": f"{user}-token", "user": user, "name": user} for user in users]
+    rooms = [{"match": "*", "durability": durability}]
+    middlewares = [{"auth": {"tokens": [*TOKENS, *tokens]}}]
+    async with kept(tmp_path, rooms=rooms, middlewares=middlewares) as server:
+        ann, _ = await enter(server, "ann")
+        await say(ann, "one")
+        for user in users:
+            peer, _ = await enter(server, user)
+            await peer.request("react", offset=1, emoji="👍")
+        await peer.request("react", offset=1, emoji="+1")
+        await peer.request("react", offset=1, emoji="👍", remove=True)
+        zoe, _ = await enter(server, "zoe")
+        answer = await zoe.request("reactions", offset=1)
+        told = [("👍", user) for user in users[:-1]] + [("+1", users[-1])]
+        assert answer["reactions"] == [{"emoji": emoji, "sender": user} for emoji, user in told]
+        assert (answer["room"], answer["offset"], "more" in answer) == ("lobby", 1, False)
+        assert await refused(zoe, "reactions", offset=2) == "not_found"
+        await ann.request("delete", offset=1)
+        assert await refused(zoe, "reactions", offset=1) == "not_found"
+
+
+async def test_who_reacted_is_told_in_parts_where_it_is_much(tmp_path: Path) -> None:
+    async with kept(tmp_path, limits={"max_frame_out": 4096}) as server:
+        eve, _ = await enter(server, "eve")
+        ann, _ = await enter(server, "ann")
+        await say(ann, "one")
+        emojis = [f"reaction number {number}" for number in range(30)]
+        for emoji in emojis:
+            await ann.request("react", offset=1, emoji=emoji)
+            await eve.request("react", offset=1, emoji=emoji)
+        told: list[Frame] = []
+        frame: Frame = {"more": True, "after": 0}
+        parts = 0
+        while frame.get("more"):
+            frame = await ann.request("reactions", offset=1, after=frame["after"])
+            told += cast("list[Frame]", frame["reactions"])
+            parts += 1
+        assert told == [
+            {"emoji": emoji, "sender": user} for emoji in emojis for user in ("ann", "eve")
+        ]
+        assert parts > 2
+
+
+async def test_what_keeps_nothing_has_no_pins_and_no_reactions(tmp_path: Path) -> None:
+    async with kept(tmp_path, rooms=[{"match": "*", "durability": "none"}]) as server:
+        ann, _ = await enter(server, "ann")
+        page = await ann.request("history", pinned=True)
+        assert (page["messages"], page["epoch"], page["more"]) == ([], "", False)
+        assert await refused(ann, "reactions", offset=1) == "not_found"

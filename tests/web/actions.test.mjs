@@ -30,6 +30,29 @@ test("messages are changed, and everybody hears of it", async (t) => {
   assert.deepEqual([offset, where], [1, "lobby"]);
 });
 
+test("all pins are read, and all who have reacted", async (t) => {
+  const rooms = [{ match: "*", moderate: "everyone" }];
+  const server = await Server.start(t, { rooms, limits: { max_frame_out: 4096 } });
+  const alice = open(t, server.url, { username: "alice" });
+  const room = await alice.join("lobby");
+  for (const text of ["one", "two", "three"]) await room.publish(text);
+  await room.pin(1);
+  await room.pin(3);
+  const newest = await room.history({ pinned: true, limit: 1 });
+  assert.deepEqual([newest.messages[0].text, newest.more], ["three", true]);
+  const rest = await alice.history("lobby", { pinned: true, before: newest.next });
+  assert.deepEqual([rest.messages.map(({ text }) => text), rest.more], [["one"], false]);
+
+  const emojis = Array.from({ length: 40 }, (_, number) => `reaction ${number}`);
+  await Promise.all(emojis.map((emoji) => room.react(2, emoji)));
+  const reactions = await room.reactions(2);
+  assert.deepEqual(
+    reactions,
+    emojis.map((emoji) => ({ emoji, sender: alice.user })),
+  );
+  await assert.rejects(room.reactions(50), { code: "not_found" });
+});
+
 test("what was said is found, and counted until it is read", async (t) => {
   const server = await Server.start(t);
   const alice = open(t, server.url, { username: "alice" });

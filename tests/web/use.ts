@@ -70,6 +70,9 @@ async function main(): Promise<void> {
   const rooms: string[] = (await chat.rooms()).map(({ room }) => room);
   const { results, next } = await chat.search(rooms.join(" "), { limit: 5 });
   await chat.search("more", { before: next, room: "lobby" });
+  const pins = await room.history({ pinned: true, before: 9 });
+  const reactions = await chat.reactions("lobby", pins.messages[0]?.offset ?? 1);
+  console.log((await room.reactions(1)).length, reactions[0]?.emoji, reactions[0]?.sender);
   await chat.request("dice.roll", { sides: results.length });
 }
 

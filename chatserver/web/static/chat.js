@@ -59,6 +59,7 @@ const wishes = {
     if (entry) composer.edit(entry);
   },
   older: () => session.current.older().catch(() => {}), // Scrolling on asks again.
+  pins: ({ older }) => session.current.readPins({ older }),
   scrolled: () => view.seen(),
   search: ({ text, here, before, found, failed }) => {
     const room = here ? session.current?.name : undefined;

@@ -63,10 +63,12 @@ export interface Removable extends Cid {
 export interface Span {
   /** The messages behind this offset, or the oldest that are kept. */
   since?: number | undefined;
-  /** The messages next before this offset; not with the others. */
+  /** The messages next before this offset; not with `since` or `thread`. */
   before?: number | undefined;
   /** Only the message at this offset and those that answer it, the oldest first. */
   thread?: number | undefined;
+  /** Only the messages that are pinned; not with `since` or `thread`. */
+  pinned?: boolean;
   /** 1 to 1000 messages, 50 by default. */
   limit?: number;
 }
@@ -331,6 +333,11 @@ export interface Found {
   next?: number | string;
 }
 
+export interface Reaction {
+  emoji: string;
+  sender: string;
+}
+
 export interface OwnRoom {
   room: string;
   members: number;
@@ -372,6 +379,7 @@ export class Chat implements AsyncIterable<ChatEvent> {
   direct(to: string, text: string, options?: Say): Promise<Sent>;
   retract(cid: string): void;
   history(room: string, options?: Span): Promise<Page>;
+  reactions(room: string, offset: number): Promise<Reaction[]>;
   search(text: string, options?: Scope & { room?: string }): Promise<Found>;
   read(room: string, offset: number): Promise<{ room: string; offset: number }>;
   rooms(): Promise<OwnRoom[]>;
@@ -393,6 +401,7 @@ export class Room implements AsyncIterable<RoomEvent> {
   react(offset: number, emoji: string, options?: Removable): Promise<Sent>;
   pin(offset: number, options?: Removable): Promise<Sent>;
   history(options?: Span): Promise<Page>;
+  reactions(offset: number): Promise<Reaction[]>;
   search(text: string, options?: Scope): Promise<Found>;
   read(offset: number): Promise<{ room: string; offset: number }>;
   members(): Promise<Member[]>;

@@ -1429,6 +1429,10 @@ export class Room {
     return this.#chat.history(this.name, options);
   }
 
+  reactions(offset) {
+    return this.#chat.reactions(this.name, offset);
+  }
+
   search(text, options) {
     return this.#chat.search(text, { ...options, room: this.name });
   }
@@ -1624,8 +1628,14 @@ export class Chat {
     this.#courier.fail(error, (letter) => letter.fields.cid === cid);
   }
 
-  history(room, { since, before, thread, limit } = {}) {
-    return this.request("history", { room: cleanName(room), since, before, thread, limit });
+  history(room, { since, before, thread, pinned, limit } = {}) {
+    const span = { since, before, thread, pinned, limit };
+    return this.request("history", { room: cleanName(room), ...span });
+  }
+
+  /** List who has reacted to a message with what, `{emoji, sender}`. */
+  reactions(room, offset) {
+    return this.#list("reactions", "reactions", { room: cleanName(room), offset });
   }
 
   search(text, { room, before, limit } = {}) {

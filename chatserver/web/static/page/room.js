@@ -4,6 +4,7 @@ import { ActionError } from "../chatserver.js";
 import { Absence } from "./absence.js";
 import { isDirect } from "./direct.js";
 import { People } from "./people.js";
+import { Pins } from "./pins.js";
 import { Transcript } from "./transcript.js";
 
 /** Messages that who enters is shown, and that scrolling back brings at a time. */
@@ -21,6 +22,7 @@ export class Room {
   position = null; // how far the room was followed, to go on from there
   transcript = new Transcript();
   people = new People();
+  pins = new Pins(this.transcript);
   unread = 0;
   read = Infinity; // what is behind this offset is new to the person
   draft = "";
@@ -99,6 +101,15 @@ export class Room {
     }
   }
 
+  /** Ask what is pinned, or what is further back; see `Pins.read`. */
+  async readPins({ older }) {
+    if (!this.#handle) return; // When it is joined, the panel asks again.
+    const reading = this.pins.read((span) => this.#handle.history(span), { older });
+    this.#host.changed();
+    await reading;
+    this.#host.changed();
+  }
+
   /** Read back to a message and return its entry; null if it is gone. */
   async reach(offset) {
     await this.#readBack(offset);
@@ -133,6 +144,7 @@ export class Room {
     if (this.transcript.entries.length <= 1.5 * KEEP) return;
     const oldest = this.transcript.trim(KEEP);
     if (oldest !== null) this.#before = oldest;
+    this.pins.renew(); // Some were known of these only.
   }
 
   #take(event) {
@@ -156,6 +168,7 @@ export class Room {
     this.#end = offset;
     this.unread = unread;
     if (recovered !== undefined) return;
+    this.pins.clear();
     this.#whole = offset;
     if (unread) this.read = read;
     this.#before = more ? offset + 1 : null;
@@ -165,6 +178,7 @@ export class Room {
 
   #recovered({ offset, unread, missed }) {
     if (unread !== undefined) this.unread = unread;
+    this.pins.renew();
     this.#absence.recovered(missed, offset);
     this.#end = Math.max(this.#end, offset ?? 0);
     this.meet();
@@ -179,6 +193,7 @@ export class Room {
     if (offset !== undefined) this.#end = offset;
     if (unread !== undefined) this.unread = unread;
     this.transcript.clear();
+    this.pins.clear();
     this.#before = null;
     try {
       this.#page(await this.#handle.history({ limit: PAGE }));
@@ -226,6 +241,7 @@ export class Room {
     const { action, target } = event;
     if (action === "delete" && !(target < this.#before)) this.transcript.gone(target);
     this.transcript.change(event);
+    this.pins.take(event);
   }
 
   // Older messages are before the first one that came with the join.

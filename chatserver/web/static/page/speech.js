@@ -41,9 +41,16 @@ export class Speech {
   }
 
   /** React to a message, or take the same reaction back. */
-  react(room, entry, emoji) {
+  async react(room, entry, emoji) {
     const { user } = this.#host;
-    const remove = seenBy(user, entry).reactions.get(emoji)?.senders.has(user) ?? false;
+    const { count = 0, senders } = seenBy(user, entry).reactions.get(emoji) ?? {};
+    let remove = senders?.has(user) ?? false;
+    try {
+      if (!remove && count > senders?.size) remove = await this.#hasReacted(room, entry, emoji);
+    } catch ({ message }) {
+      this.#host.complain(message);
+      return;
+    }
     this.#begin(room, entry, { action: "reaction", emoji, remove });
   }
 
@@ -90,6 +97,13 @@ export class Speech {
       transcript.mark(entry, entry, "failed", error.message);
     }
     this.#host.changed();
+  }
+
+  // Histories tell only some of many senders.
+  async #hasReacted(room, { offset }, wanted) {
+    const { chat, user } = this.#host;
+    const reactions = await chat.reactions(room.name, offset);
+    return reactions.some(({ emoji, sender }) => emoji === wanted && sender === user);
   }
 
   #begin(room, entry, event) {

@@ -145,7 +145,7 @@ export class View {
     const { present } = current.people;
     put(find("#members-count"), String(present));
     put(find("#members-word"), present === 1 ? " member" : " members");
-    const pins = current.transcript.pinned.length;
+    const pins = current.pins.known.length;
     put(find("#pins-count"), pins ? ` ${pins}` : "");
     put(find("#typing"), typing(current.typing));
     put(find("#room-name"), this.#session.title(current.name));
