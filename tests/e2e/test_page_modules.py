@@ -81,3 +81,28 @@ async def test_module_functions(home: ServerProcess, visit: Visits) -> None:
     )
     for (call, wanted), result in zip(CASES, results, strict=True):
         assert result == wanted, call
+
+
+OVERTAKEN: Final = """
+async () => {
+    const { Transcript } = await import("/static/page/transcript.js");
+    const message = (offset) => ({ action: "message", offset, sender: "bob", text: `text ${offset}` });
+    const transcript = new Transcript();
+    transcript.message(message(9), false);
+    transcript.change({ action: "edit", target: 2, offset: 11, text: "part of the page" });
+    transcript.change({ action: "edit", target: 3, offset: 12, text: "edited" });
+    transcript.change({ action: "delete", target: 4, offset: 13 });
+    transcript.page({ messages: [2, 3, 4].map(message), offset: 11 }, () => false);
+    return [2, 3, 4].map((offset) => transcript.find(offset)).map((one) => [one.text, one.deleted]);
+}
+"""
+"""Two changes come while a page is on its way that was read before them, but after another one."""
+
+
+async def test_a_change_may_overtake_the_page_with_its_message(
+    home: ServerProcess, visit: Visits
+) -> None:
+    someone = await visit(home.url)
+    await expect(someone.page.get_by_label("Your name")).to_be_visible()
+    shown = await someone.page.evaluate(OVERTAKEN)
+    assert shown == [["text 2", False], ["edited", False], ["", True]]

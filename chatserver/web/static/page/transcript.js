@@ -4,6 +4,7 @@ import { change, messageEntry } from "./changes.js";
 import { noticeEntry } from "./notices.js";
 
 const PENDING = Infinity; // the place of what has no place yet: behind everything
+const AHEAD = 1_000; // changes that are remembered for messages on their way
 
 /**
  * The entries of a room: messages, folded notices, and lines that the page says by itself.
@@ -16,6 +17,7 @@ export class Transcript {
   listener = null;
   #byOffset = new Map();
   #byCid = new Map();
+  #ahead = []; // changes that came before what they change, which the next page may bring
 
   find(offset) {
     return this.#byOffset.get(offset) ?? null;
@@ -49,10 +51,13 @@ export class Transcript {
     return entry;
   }
 
-  /** Take an event about a message; what is not here is brought as it is by then. */
+  /** Take an event about a message; what is not here is brought as it was when it was read. */
   change(event) {
     const entry = this.#byOffset.get(event.target);
     if (entry && change(entry, event)) this.listener?.updated(entry);
+    if (entry) return;
+    this.#ahead.push(event);
+    if (this.#ahead.length > AHEAD) this.#ahead.shift();
   }
 
   /** Show a change of our own to a message, and what becomes of it. */
@@ -75,6 +80,9 @@ export class Transcript {
       const entry = messageEntry(event, isOwn(event));
       entry.known = offset;
       this.#insert(entry, event.offset);
+    }
+    for (const event of this.#ahead.splice(0)) {
+      if (this.#byOffset.has(event.target)) this.change(event);
     }
   }
 
@@ -146,6 +154,7 @@ export class Transcript {
 
   /** Forget everything but what is being sent. */
   clear() {
+    this.#ahead = [];
     this.#drop(this.entries.filter(({ key }) => key !== PENDING));
   }
 
