@@ -178,7 +178,7 @@ class ChatApp(App[int]):
         try:
             before = place.transcript.oldest
             async for page in pages_back(self.talk.chat, place.name, before, count):
-                fresh = place.transcript.prepend(page.events)
+                fresh = place.transcript.prepend(page)
                 bar.advance(len(fresh))
                 if place is self._shown:
                     self.query_one(Messages).grown_above()

@@ -109,7 +109,7 @@ class Plain:
         transcript = Transcript()
         try:
             async for page in pages_back(self._talk.chat, place.name, None, count):
-                transcript.prepend(page.events)
+                transcript.prepend(page)
                 progress.reach(len(transcript.entries))
         finally:
             progress.clear()

@@ -1,13 +1,17 @@
 """Keep what was said in a room as it is shown: edits, deletions and reactions folded in."""
 
+from collections import deque
 from typing import Final
 
 from msgspec import Struct, ValidationError
 
-from chatserver.client import Erased, Event, Message, Notification, Publication
+from chatserver.client import Erased, Event, Message, Notification, Page, Publication
 
 MOST: Final = 10_000
 """Entries that are kept; the oldest are forgotten beyond."""
+
+AHEAD: Final = 1000
+"""Changes that are remembered for messages on their way."""
 
 
 class Entry(Struct, kw_only=True, eq=False):
@@ -52,6 +56,7 @@ class Transcript:
         self.entries: list[Entry] = []
         self._by_offset: dict[int, Entry] = {}
         self._reacted: dict[int, dict[str, set[str]]] = {}
+        self._ahead: deque[Event] = deque(maxlen=AHEAD)
 
     @property
     def oldest(self) -> int | None:
@@ -70,14 +75,21 @@ class Transcript:
         """Append a notice of the client's own."""
         return self._append(Entry(text=text, notice=True))
 
-    def prepend(self, events: list[Publication]) -> list[Entry]:
-        """Put a page of the history before what is held; return its entries."""
+    def prepend(self, page: Page) -> list[Entry]:
+        """Put a page of the history before what is held; return its entries.
+
+        Changes that came here before the page, but after it was read, are part of them.
+        """
         fresh = [
             self._entry(event)
-            for event in events
+            for event in page.events
             if not isinstance(event, Event) and event.offset not in self._by_offset
         ]
         self.entries[:0] = fresh
+        for event in [*self._ahead]:
+            if event.offset is not None and event.offset > page.position.offset:
+                self._change(event)
+        self._ahead.clear()
         return fresh
 
     def find(self, offset: int) -> Entry | None:
@@ -144,6 +156,7 @@ class Transcript:
             return None
         entry = self._by_offset.get(change.target)
         if entry is None:
+            self._ahead.append(event)
             return None
         if event.action == "edit":
             entry.text, entry.edited = change.text, True

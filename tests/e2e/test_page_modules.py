@@ -86,7 +86,7 @@ async def test_module_functions(home: ServerProcess, visit: Visits) -> None:
 OVERTAKEN: Final = """
 async () => {
     const { Transcript } = await import("/static/page/transcript.js");
-    const message = (offset) => ({ action: "message", offset, sender: "bob", text: `text ${offset}` });
+    const message = (offset) => ({ action: "message", offset, text: `text ${offset}` });
     const transcript = new Transcript();
     transcript.message(message(9), false);
     transcript.change({ action: "edit", target: 2, offset: 11, text: "part of the page" });

@@ -2,7 +2,16 @@
 
 import pytest
 
-from chatserver.client import Erased, Event, Message, Notification, Reaction
+from chatserver.client import (
+    Erased,
+    Event,
+    Message,
+    Notification,
+    Page,
+    Position,
+    Publication,
+    Reaction,
+)
 from chatserver.terminal import transcript
 from chatserver.terminal.transcript import Transcript
 
@@ -12,8 +21,15 @@ def said(offset: int | None, text: str = "hi", sender: str = "bob", **more: obje
     return Message(text=text, sender=sender, offset=offset, **fields)  # type: ignore[arg-type]
 
 
-def changed(action: str, target: int, sender: str = "bob", **more: object) -> Event:
-    return Event(action=action, room="lobby", fields={"target": target, "sender": sender, **more})
+def changed(
+    action: str, target: int, sender: str = "bob", offset: int | None = None, **more: object
+) -> Event:
+    fields = {"target": target, "sender": sender, **more}
+    return Event(action=action, room="lobby", fields=fields, offset=offset)
+
+
+def page(top: int, *events: Publication) -> Page:
+    return Page("lobby", list(events), Position("e", top), oldest=1, more=False, next=None)
 
 
 def test_edits_and_deletions_change_what_is_there() -> None:
@@ -54,9 +70,18 @@ def test_nothing_is_shown_twice() -> None:
     kept = Transcript()
     assert kept.take(said(3)) is not None
     assert kept.take(said(3)) is None
-    assert [entry.offset for entry in kept.prepend([said(1), Erased(room="x", offset=2), said(3)])]
+    kept.prepend(page(3, said(1), Erased(room="x", offset=2), said(3)))
     assert [entry.offset for entry in kept.entries] == [1, 2, 3]
     assert kept.oldest == 1
+
+
+def test_a_change_may_overtake_the_page_with_its_message() -> None:
+    kept = Transcript()
+    kept.take(said(9))
+    for offset, target in ((11, 1), (12, 2), (13, 2)):
+        kept.take(changed("edit", target, text=f"edit {offset}", offset=offset))
+    kept.prepend(page(11, said(1), said(2)))
+    assert [entry.text for entry in kept.entries] == ["hi", "edit 13", "hi"]
 
 
 def test_the_last_message() -> None:
