@@ -187,6 +187,18 @@ async def test_a_page_of_a_thread_ends_where_there_are_many_changes(
     assert (places(rest), rest.more) == ([3], False)
 
 
+class Looks:
+    """Count the steps that SQLite takes for reads, by the hundred."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.count = 0
+        store._reader._connection.set_progress_handler(self._look, 100)
+
+    def _look(self) -> bool:
+        self.count += 1
+        return False
+
+
 @pytest.mark.parametrize("deleted", [0, 990])
 async def test_a_page_of_a_long_thread_costs_what_one_of_a_short_thread_does(
     store: SqliteStore, deleted: int
@@ -194,17 +206,10 @@ async def test_a_page_of_a_long_thread_costs_what_one_of_a_short_thread_does(
     answers = range(2, 1002)
     await add(store, message("root"), *[answer(1) for _ in answers])
     await add(store, *[delete(offset, user="bob") for offset in answers[:deleted]])
-    looks = 0
-
-    def look() -> bool:
-        nonlocal looks
-        looks += 1
-        return False
-
-    store._reader._connection.set_progress_handler(look, 100)
+    looks = Looks(store)
     page = await store.thread("lobby", 1, 0, 10, FAR)
     assert places(page) == [1, *answers[deleted : deleted + 9]]
-    assert looks < 50
+    assert looks.count < 50
 
 
 async def test_pages_of_what_is_pinned_end_where_there_are_many_changes(
@@ -224,14 +229,7 @@ async def test_a_page_of_pins_costs_nothing_for_what_lies_between(store: SqliteS
         await add(store, *[message() for _ in range(100)], *[reaction(2) for _ in range(100)])
     await add(store, *[pin(offset) for offset in (1, 401, 801, 1201)])
     await add(store, pin(401, remove=True), delete(801), *[message() for _ in range(1000)])
-    looks = 0
-
-    def look() -> bool:
-        nonlocal looks
-        looks += 1
-        return False
-
-    store._reader._connection.set_progress_handler(look, 100)
+    looks = Looks(store)
     page = await store.pinned("lobby", 1202, 10, FAR)
     assert (places(page), page.more) == ([1, 1201], False)
-    assert looks < 10
+    assert looks.count < 10

@@ -49,6 +49,15 @@ async def look(person: Person) -> Locator:
     return pins(person).locator(".said")
 
 
+async def behind(wire: Wire, visit: Visits, server: ServerProcess) -> Person:
+    """Let alice in, whose frames pass through our hands."""
+    alice = await visit.prepare()
+    await wire.cut_into(alice)
+    await alice.page.goto(server.url)
+    await alice.enter("alice")
+    return alice
+
+
 async def test_pins_of_all_the_history_are_shown_and_stay_right(
     serve: Servers, visit: Visits
 ) -> None:
@@ -102,10 +111,7 @@ async def test_pins_are_asked_for_again_where_that_failed(serve: Servers, visit:
     server, wire = await serve(**SETTINGS), Wire()
     async with moderating(server) as bob:
         await pin(bob, 1)
-        alice = await visit.prepare()
-        await wire.cut_into(alice)
-        await alice.page.goto(server.url)
-        await alice.enter("alice")
+        alice = await behind(wire, visit, server)
         wire.hold.add("history")
         said = await look(alice)
         await expect(pins(alice)).to_contain_text("Loading…")
@@ -123,10 +129,7 @@ async def test_pins_are_asked_for_again_over_another_connection(
     server, wire = await serve(**SETTINGS), Wire()
     async with moderating(server) as bob:
         await pin(bob, 1)
-        alice = await visit.prepare()
-        await wire.cut_into(alice)
-        await alice.page.goto(server.url)
-        await alice.enter("alice")
+        alice = await behind(wire, visit, server)
         wire.hold.add("history")
         said = await look(alice)
         await expect(pins(alice)).to_contain_text("Loading…")
@@ -155,10 +158,7 @@ async def test_what_is_pinned_while_the_server_is_asked_is_not_missed(
     server, wire = await serve(**SETTINGS), Wire()
     async with moderating(server) as bob:
         await pin(bob, 1, 110)
-        alice = await visit.prepare()
-        await wire.cut_into(alice)
-        await alice.page.goto(server.url)
-        await alice.enter("alice")
+        alice = await behind(wire, visit, server)
         page = await bob.request("history", room="lobby", pinned=True)
         wire.hold.add("history")
         said = await look(alice)
