@@ -9,7 +9,7 @@ from typing import Final
 from chatserver.client.connection import Connection
 from chatserver.client.courier import Courier
 from chatserver.client.errors import ClosedError, LostError, retry_after, retryable
-from chatserver.client.events import ChatEvent, Offline, Online, PlainText
+from chatserver.client.events import ChatEvent, Notification, Offline, Online, PlainText
 from chatserver.client.feed import Feed
 from chatserver.client.life import Life, Options
 from chatserver.client.membership import Membership
@@ -165,6 +165,8 @@ class Conversation:
 
     def event(self, frame: Frame, raw: str) -> None:
         """Hand an event to its room, or to the user."""
+        if frame.action == "notification":
+            self._follow_name(read_event(frame, raw))
         # The offset in `read` is how far the user has read, not a place of its own in the history.
         if frame.room in self._rooms and frame.action != "read":
             self._rooms[frame.room][0].take(frame, raw)
@@ -172,6 +174,15 @@ class Conversation:
             self._tell(read_event(frame, raw))
         else:
             self._tell(PlainText(raw))
+
+    def _follow_name(self, event: ChatEvent) -> None:
+        # Another connection of ours may have changed it; the next one here must not undo that.
+        if (
+            isinstance(event, Notification)
+            and (event.event, event.sender) == ("rename", self.user)
+            and self.life.username is not None
+        ):
+            self.life.username = event.username
 
     async def _has_left(self, connection: Connection, room: str) -> bool:
         try:

@@ -16,11 +16,12 @@ from chatserver.client import (
     GuestFile,
     HandshakeError,
     LostError,
+    Notification,
     Offline,
     Online,
     connect,
 )
-from tests.client.scripted import DEADLINE, WELCOME, Frame, Scripted, at_once, error
+from tests.client.scripted import DEADLINE, WELCOME, Frame, Scripted, at_once, error, joined
 
 
 @pytest_asyncio.fixture
@@ -171,6 +172,24 @@ async def test_the_name_is_registered_on_each_connection(server: Scripted) -> No
         assert await anext(chat) == Online(user="guest:1", username="alice")
         await server.close(3001)
         await server.request("register")
+
+
+async def test_a_name_that_another_connection_has_changed_is_not_taken_back(
+    server: Scripted,
+) -> None:
+    server.answers["register"] = lambda asked: {**asked, "action": "registered"}
+    server.answers["join"] = lambda _: joined()
+    async with connect(server.url, backoff=at_once(), username="alice") as chat:
+        assert (await server.request("register"))["username"] == "alice"
+        async with chat.join("lobby") as room:
+            for sender, name in (("guest:1", "alicia"), ("guest:2", "bob")):
+                change = {"sender": sender, "username": name, "text": "", "timestamp": ""}
+                await server.say(action="notification", room="lobby", event="rename", **change)
+            async for event in room:
+                if isinstance(event, Notification) and event.username == "bob":
+                    break
+            await server.close(3001)
+            assert (await server.request("register"))["username"] == "alicia"
 
 
 async def test_a_name_that_is_taken_is_an_error(server: Scripted) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.people import ServerProcess, Servers, Visits
+from tests.e2e.people import Person, ServerProcess, Servers, Visits
 
 INDENT: Final = """
 (element) => {
@@ -254,3 +254,14 @@ async def test_the_log_follows_only_a_reader_at_its_end(home: ServerProcess, vis
     await news.click()
     await expect(alice.page.get_by_text("one more", exact=True)).to_be_in_viewport()
     await expect(news).to_be_hidden()
+
+
+async def test_a_name_taken_in_another_tab_is_shown_in_this_one(
+    home: ServerProcess, visit: Visits
+) -> None:
+    alice = await visit(home.url)
+    await alice.enter("alice", "tabs")
+    other = Person(await alice.page.context.new_page())
+    await other.page.goto(home.url)
+    await other.enter("alicia", "tabs")
+    await expect(alice.page.locator("#my-name")).to_have_text("alicia")

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import * as chatserver from "../../chatserver/web/static/chatserver.js";
-import { open, Reader, Server } from "./harness.mjs";
+import { open, Reader, Server, SharedStorage } from "./harness.mjs";
 
 const TOKENS = [{ token: "alice-token", user: "alice", name: "alice" }];
 const AUTH = { middlewares: [{ auth: { tokens: TOKENS } }, "size_limit"] };
@@ -102,6 +102,25 @@ test("a taken name stops, and register takes one for good", async (t) => {
   await server.start();
   assert.equal((await fate.expect("online")).username, "alicia");
   assert.equal(alice.username, "alicia");
+});
+
+test("a name that another tab has changed is not taken back", async (t) => {
+  const server = await Server.start(t);
+  const storage = new SharedStorage();
+  const one = open(t, server.url, { username: "alice", storage });
+  const room = new Reader(await one.join("lobby"));
+  const other = open(t, server.url, { username: "alicia", storage });
+  await other.connected();
+  assert.equal(other.user, one.user, "tabs are one guest");
+  assert.equal((await room.expect("notification")).event, "join");
+  assert.equal((await room.expect("notification")).text, "alice is now alicia");
+  assert.equal(one.username, "alicia");
+  other.close();
+  const fate = new Reader(one);
+  await server.end("SIGKILL");
+  await fate.expect("offline");
+  await server.start();
+  assert.equal((await fate.expect("online")).username, "alicia");
 });
 
 test("requests have replies, errors have codes, names are the server's", async (t) => {

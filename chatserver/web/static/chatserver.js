@@ -1674,8 +1674,7 @@ export class Chat {
   /** Take a name, and take it again after each lost connection; return it as it is written. */
   async register(username) {
     const registered = await this.request("register", { username });
-    this.#life.username = registered.username;
-    this.#welcome = { ...this.#welcome, username: registered.username };
+    this.#rename(registered.username);
     return registered.username;
   }
 
@@ -1743,12 +1742,23 @@ export class Chat {
       offline: () => this.#offline(),
       waiting: (why) => this.#tell({ action: "offline", ...why }),
       event: (frame) => {
+        if (frame.action === "notification") this.#followName(frame);
         // Its offset is not its place in the room's stream, of which it is no part.
         const membership = frame.action !== "read" && this.#rooms.get(frame.room);
         if (membership) membership.take(frame);
         else this.#tell(frame);
       },
     };
+  }
+
+  // Another connection of ours may have changed it; the next one here must not undo that.
+  #followName({ event, sender, username }) {
+    if (event === "rename" && sender === this.user && this.#life.username) this.#rename(username);
+  }
+
+  #rename(username) {
+    this.#life.username = username;
+    this.#welcome = { ...this.#welcome, username };
   }
 
   #host() {

@@ -166,6 +166,8 @@ export class Session {
 
   /** Let the view show how things are. */
   changed() {
+    // Another tab may have changed it.
+    if (this.#inside) this.name = this.chat.username ?? this.name;
     this.#view.changed();
   }
 
