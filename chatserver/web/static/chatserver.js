@@ -1594,7 +1594,9 @@ export class Chat {
   }
 
   /** Say something; resolves once it is acknowledged. It is sent again until then. */
-  publish(room, text, { cid = randomId(), replyTo } = {}) {
+  async publish(room, text, { cid = randomId(), replyTo } = {}) {
+    // The message ends what others see of the typing; what is typed next is shown again.
+    this.#typed.delete(cleanName(room));
     return this.#post(room, "message", { text, cid, reply_to: replyTo });
   }
 
