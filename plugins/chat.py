@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from chatserver import Context, NoConfig, Outcome, Pending, Plugin, Reply, action
 
 from .sent import Cid, acknowledge
+from .typing import stop
 
 Target = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 """The offset of another message."""
@@ -38,4 +39,5 @@ def say(
     if reply_to is not None:
         fields["reply_to"] = reply_to
     published = ctx.hub.publish(room, "message", fields, author=ctx.session, cid=cid)
+    stop(ctx.session, room)
     return acknowledge(ctx, published)

@@ -6,6 +6,7 @@ counts as there as long as one connection is in the room, and for a grace time a
 
 import asyncio
 from collections import OrderedDict
+from itertools import count
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -43,7 +44,7 @@ class PresenceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Presence(Struct, frozen=True):
-    """Ask who is in a room, from behind a number of users."""
+    """Ask who is in a room, from behind one of them by number."""
 
     room: str | None = None
     after: Annotated[int, Meta(ge=0)] = 0
@@ -55,14 +56,16 @@ class Someone:
     Attributes:
         user: The user, connected or in its grace time.
         since: When the user came, as RFC 3339.
+        number: Its number among all who came to rooms, in that order, from 1.
         devices: How many of the user's connections are in the room.
     """
 
-    __slots__ = ("devices", "since", "user")
+    __slots__ = ("devices", "number", "since", "user")
 
-    def __init__(self, user: User, since: str) -> None:
+    def __init__(self, user: User, since: str, number: int) -> None:
         self.user = user
         self.since = since
+        self.number = number
         self.devices = 0
 
 
@@ -80,6 +83,7 @@ class PresencePlugin(Plugin[PresenceConfig]):
         self._hub = hub
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[str, dict[str, Someone]] = {}
+        self._numbers = count(1)
         self._watched: set[str] = set()
         self._leaving: OrderedDict[Place, float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
@@ -100,12 +104,15 @@ class PresencePlugin(Plugin[PresenceConfig]):
         self._watched.add(room)
         page = Page(ctx.hub.config.limits.max_frame_out)
         users: list[dict[str, object]] = []
-        for index, someone in enumerate(self._rooms.get(room, {}).values()):
-            if index < msg.after:
+        # Not by how many there were: nobody is passed over when one of those has gone meanwhile.
+        after = msg.after
+        for someone in self._rooms.get(room, {}).values():
+            if someone.number <= msg.after:
                 continue
             username = someone.user.name or ANONYMOUS
             if not page.takes(username, someone.user.id):
-                return Reply("presence", room=room, users=users, more=True, after=index)
+                return Reply("presence", room=room, users=users, more=True, after=after)
+            after = someone.number
             users.append(
                 {
                     "username": username,
@@ -122,7 +129,7 @@ class PresencePlugin(Plugin[PresenceConfig]):
         users = self._rooms.setdefault(room, {})
         someone = users.get(user.id)
         if someone is None:
-            someone = users[user.id] = Someone(user, self._hub.timestamp())
+            someone = users[user.id] = Someone(user, self._hub.timestamp(), next(self._numbers))
             self._tell(room, user, "online")
         self._leaving.pop((room, user.id), None)
         someone.user = user

@@ -352,12 +352,9 @@ class EmbeddedBroker(Broker):
 
     def _pass(self, publication: Publication) -> None:
         line = self._lines.get(publication.room)
-        if line is None:
-            self._hand_out(publication, None)
-        elif not line.full:
-            line.wait(publication)
-        elif not publication.ephemeral:
-            self._hand_out(publication, None)
+        due = publication if line is None else line.wait(publication)
+        if due is not None:
+            self._hand_out(due, None)
 
     def _hand_out(self, publication: Publication, position: Position | None) -> None:
         if publication.room in self._subscribed or is_direct(publication.room):

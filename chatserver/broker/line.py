@@ -6,7 +6,7 @@ from typing import Final
 from chatserver.publications import Publication
 
 MOST: Final = 1000
-"""Publications that may wait in one room; beyond, they go out of turn or, if ephemeral, nowhere."""
+"""Publications that may wait in one room; beyond, the earliest of them goes before its turn."""
 
 
 class Line:
@@ -25,14 +25,13 @@ class Line:
         self.settled = 0
         self.waiting: deque[tuple[int, Publication]] = deque()
 
-    @property
-    def full(self) -> bool:
-        """Whether no more may wait."""
-        return len(self.waiting) >= MOST
+    def wait(self, publication: Publication) -> Publication | None:
+        """Hold one back until all that were appended so far have come back.
 
-    def wait(self, publication: Publication) -> None:
-        """Hold one back until all that were appended so far have come back."""
+        Return the earliest where one too many waits: none is lost, and none overtakes another.
+        """
         self.waiting.append((self.appended, publication))
+        return self.waiting.popleft()[1] if len(self.waiting) > MOST else None
 
     def next(self) -> Publication | None:
         """Return one whose turn has come."""

@@ -99,6 +99,7 @@ class Life:
         self._changed = asyncio.Event()
         self._error: BaseException | None = None
         self._token: str | None = None
+        self._known = False
 
     async def connected(self) -> Connection:
         """Wait for a connection that is greeted.
@@ -149,7 +150,7 @@ class Life:
                 socket = await self._dial(http)
         except WSServerHandshakeError as refused:
             header = refused.headers.get("Retry-After") if refused.headers else None
-            return after_refusal(refused.status, header, time.time())
+            return after_refusal(refused.status, header, time.time(), known=self._known)
         except TimeoutError:
             return Verdict("The server does not answer")
         except ClientConnectorCertificateError as error:
@@ -192,6 +193,7 @@ class Life:
         try:
             async with asyncio.timeout(self._options.timeout):
                 welcome = await self._greet(connection)
+            self._known = True
             self._listener.online(welcome)
             self.connection = connection
             self._changed.set()

@@ -17,8 +17,11 @@ TLS_HANDSHAKE: Final = 1015
 _FAULTS: Final = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 1010, TLS_HANDSHAKE})
 """Closes that the next connection would only repeat, 1000 among them: the server is done."""
 
-_TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TRANSIENT: Final = frozenset({408, 425, 429, *range(500, 600)})
 """HTTP statuses of a server, or of a proxy before it, that may be better in a moment."""
+
+_OURS: Final = frozenset({401, 403})
+"""HTTP statuses by which a server refuses the client, wherever it connects."""
 
 _REFUSALS: Final = {
     400: "The server does not take this for a WebSocket handshake of chatserver.v1",
@@ -55,18 +58,25 @@ def after_close(code: int, reason: str) -> Verdict:
     return Verdict(reason, code, at_least=pause)
 
 
-def after_refusal(status: int, retry_after: str | None, now: float) -> Verdict:
+def after_refusal(
+    status: int, retry_after: str | None, now: float, *, known: bool = False
+) -> Verdict:
     """Judge the HTTP answer that a client got instead of the upgrade.
+
+    Where there has been a chat, its absence passes: some proxies answer 404 during a deployment.
 
     Args:
         status: The HTTP status.
         retry_after: The header of that name, in seconds or as a date (RFC 9110, section 10.2.3).
         now: Unix time.
+        known: Whether the client has been connected there before.
     """
-    if status not in _TRANSIENT:
-        message = _REFUSALS.get(status, "The server does not speak WebSocket here")
-        return Verdict(message, error=HandshakeError(status, message))
-    return Verdict(f"The server is busy (HTTP {status})", wait=_seconds(retry_after, now))
+    if status in _TRANSIENT:
+        return Verdict(f"The server is busy (HTTP {status})", wait=_seconds(retry_after, now))
+    message = _REFUSALS.get(status, "The server does not speak WebSocket here")
+    if known and status not in _OURS:
+        return Verdict(f"{message} (HTTP {status})")
+    return Verdict(message, error=HandshakeError(status, message))
 
 
 def _seconds(header: str | None, now: float) -> float | None:

@@ -89,6 +89,26 @@ async def test_a_refused_handshake_is_final(server: Scripted, status: int) -> No
     assert len(server.headers) == 1
 
 
+async def test_a_chat_that_is_gone_for_a_while_is_waited_for(server: Scripted) -> None:
+    async with connect(server.url, backoff=at_once()) as chat:
+        await anext(chat)
+        server.refusal = (404, {})
+        await server.close(1012)
+        await server.handshakes(3)
+        server.refusal = None
+        assert isinstance(await anext(chat), Offline)
+        missing = await anext(chat)
+        assert isinstance(missing, Offline)
+        assert missing.reason == "There is no chat at this address (HTTP 404)"
+        await chat.request("leave")
+        server.refusal = (403, {})
+        seen = len(server.headers)
+        await server.close(1012)
+        await server.handshakes(seen + 1)
+        with pytest.raises(HandshakeError):
+            await chat.request("leave")
+
+
 async def test_it_waits_as_long_as_a_busy_server_says(server: Scripted) -> None:
     server.refusal = (503, {"Retry-After": "0"})
     # Without the header's word it would wait for an hour.

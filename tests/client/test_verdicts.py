@@ -41,11 +41,23 @@ def test_refusals_that_would_be_repeated(status: int) -> None:
     assert str(error).endswith(f"(HTTP {status})")
 
 
+@pytest.mark.parametrize("status", [400, 404, 200, 302, 426])
+def test_an_address_that_was_right_is_asked_again(status: int) -> None:
+    verdict = after_refusal(status, None, 0, known=True)
+    assert (verdict.error, verdict.wait) == (None, None)
+    assert verdict.reason.endswith(f"(HTTP {status})")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_who_is_not_let_in_any_more_stays_away(status: int) -> None:
+    assert isinstance(after_refusal(status, None, 0, known=True).error, HandshakeError)
+
+
 def test_a_wrong_token_is_named() -> None:
     assert "token" in str(after_refusal(401, None, 0).error)
 
 
-@pytest.mark.parametrize("status", [429, 503, 502, 504, 500, 408])
+@pytest.mark.parametrize("status", [429, 503, 502, 504, 500, 521, 408])
 def test_refusals_that_pass(status: int) -> None:
     verdict = after_refusal(status, None, 0)
     assert verdict.error is None

@@ -352,20 +352,23 @@ async def test_what_an_acknowledgement_gives_rise_to_comes_after_its_message(sta
 
 async def test_what_waits_behind_a_stuck_store_is_bounded(stage: Stage) -> None:
     stage.store.settle_on = False
+    delivered: list[bytes] = []
+    stage.on_deliver = lambda publication, position: delivered.append(publication.body)
+    stored = b'{"n":1}'
+    passing = [b'{"passing":%d}' % number for number in range(MOST + 5)]
     outcome = stage.publish(1)[0]
-    for _ in range(MOST + 5):
-        stage.broker.publish(publication_passing(ephemeral=True))
-    assert stage.delivered == []
-    stage.broker.publish(publication_passing(ephemeral=False))
-    assert stage.delivered == [0]
+    for number, body in enumerate(passing):
+        assert delivered == passing[: max(0, number - MOST)]
+        stage.broker.publish(publication_passing(body, ephemeral=number % 2 == 0))
+    assert delivered == passing[:5]
     await asyncio.wait_for(stage.store.committed.wait(), 5)
     stage.store.settle_all()
     await outcome
-    assert stage.delivered == [0, 3] + [0] * MOST
+    assert delivered == [*passing[:5], stored, *passing[5:]]
 
 
-def publication_passing(*, ephemeral: bool) -> Publication:
-    return Publication("lobby", b"{}", STAMP, ephemeral=ephemeral, stored=False)
+def publication_passing(body: bytes = b"{}", *, ephemeral: bool) -> Publication:
+    return Publication("lobby", body, STAMP, ephemeral=ephemeral, stored=False)
 
 
 async def test_a_refusal_nobody_asks_for_is_not_reported_as_forgotten(

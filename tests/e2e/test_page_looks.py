@@ -48,6 +48,44 @@ async def test_the_page_at_every_width(
     await fits(alice, f"offline-{scheme}")
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_what_is_too_large_leaves_space_for_what_comes_next(
+    serve: Servers, visit: Visits, scheme: Literal["light", "dark"]
+) -> None:
+    server = await serve()
+    alice = await visit(server.url, scheme=scheme)
+    await alice.enter("alice")
+    await alice.say("too much " * 8_000)
+    await expect(alice.page.locator(".failed .state")).to_contain_text("larger than 65536 bytes")
+    await alice.say("Sorry, that was too much.")
+    await alice.sees("Sorry, that was too much.")
+    await expect(alice.page.locator(".sending")).to_have_count(0)
+    await fits(alice, f"too-large-{scheme}", widths=(WIDTHS[0], WIDTHS[-1]))
+    refused = alice.page.get_by_role("group", name="What was not sent")
+    for shown in (
+        alice.page.get_by_text("Sorry, that was too much."),
+        alice.page.get_by_role("button", name="Discard"),
+        alice.page.locator("#text"),
+    ):
+        await expect(shown).to_be_in_viewport(ratio=1)
+    await alice.page.get_by_role("button", name="Retry").focus()
+    await alice.page.keyboard.press("Shift+Tab")
+    await expect(refused).to_be_focused()
+    await alice.page.keyboard.press("ArrowDown")
+    await expect(refused).not_to_have_js_property("scrollTop", 0)
+    await alice.page.keyboard.press("ArrowUp")
+    await expect(refused).to_have_js_property("scrollTop", 0)
+    await alice.page.keyboard.press("End")
+    left = "box => box.scrollHeight - box.clientHeight - box.scrollTop < 2"
+    await alice.page.wait_for_function(left, arg=await refused.element_handle())
+    await alice.page.get_by_role("button", name="Discard").click()
+    await expect(alice.page.locator(".text")).to_have_text("Sorry, that was too much.")
+    await (await alice.act("Sorry, that was too much.", "Edit")).say("too much " * 8_000)
+    await expect(alice.page.get_by_role("button", name="Undo")).to_be_in_viewport(ratio=1)
+    await expect(refused).to_be_in_viewport(ratio=1)
+
+
 async def converse(alice: Person, bob: Person) -> None:
     """Fill the page with all that can be on it."""
     await alice.enter("alice")

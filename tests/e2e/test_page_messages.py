@@ -234,6 +234,8 @@ async def test_typing_is_shown_until_the_message_comes(serve: Servers, visit: Vi
     await bob.page.keyboard.press("Enter")
     await alice.sees("hm")
     await expect(alice.page.locator("#typing")).to_have_text("")
+    await bob.page.locator("#text").press_sequentially("and")
+    await expect(alice.page.locator("#typing")).to_have_text("bob is typing…")
 
 
 async def test_what_was_said_is_found(serve: Servers, visit: Visits) -> None:

@@ -6,7 +6,7 @@ import pytest
 from chatserver_plugins.typing import TypingConfig, TypingPlugin
 
 from chatserver.testing import ChatServer
-from chatserver.testing.kit import Peer
+from chatserver.testing.kit import Frame, Peer
 
 GRACE = 0.3
 
@@ -33,23 +33,26 @@ async def enter(chat: ChatServer, name: str, room: str = "lobby") -> Peer:
     return peer
 
 
+def listed(reply: Frame) -> list[dict[str, object]]:
+    """Return the users on one page of who is there."""
+    found = reply["users"]
+    assert isinstance(found, list)
+    return found
+
+
 async def users(peer: Peer) -> dict[object, object]:
     """Return who is there, and with how many devices."""
     reply = await peer.request("presence", room="lobby")
-    listed = reply["users"]
-    assert isinstance(listed, list)
-    return {user["sender"]: user["devices"] for user in listed}
+    return {user["sender"]: user["devices"] for user in listed(reply)}
 
 
 async def test_users_are_listed_once_with_their_devices(chat: ChatServer) -> None:
     ann = await enter(chat, "ann")
     await enter(chat, "bob")
     await enter(chat, "ann")
-    reply = await ann.request("presence")
-    listed = reply["users"]
-    assert isinstance(listed, list)
-    assert [(user["username"], user["devices"]) for user in listed] == [("ann", 2), ("bob", 1)]
-    assert listed[0]["since"] < listed[1]["since"]
+    both = listed(await ann.request("presence"))
+    assert [(user["username"], user["devices"]) for user in both] == [("ann", 2), ("bob", 1)]
+    assert str(both[0]["since"]) < str(both[1]["since"])
 
 
 async def test_a_room_that_asked_hears_who_comes_and_who_is_gone(chat: ChatServer) -> None:
@@ -104,6 +107,73 @@ async def test_who_comes_back_in_time_and_leaves_for_good_is_told_once(chat: Cha
     await ann.silent()
 
 
+async def test_what_was_told_last_is_how_it_is(tmp_path: Path) -> None:
+    """However short the grace time is, and whoever comes back just as it ends."""
+    async with ChatServer(config(tmp_path, presence={"grace": 0.001})) as chat:
+        ann = await enter(chat, "ann")
+        await users(ann)
+        bob = await enter(chat, "bob")
+        for _ in range(50):
+            await bob.request("leave")
+            await bob.request("join", room="lobby")
+        await bob.request("message", text="I am here")
+        told: list[object] = []
+        while (frame := await ann.receive())["action"] != "message":
+            if frame["action"] == "presence":
+                told.append(frame["state"])
+        assert told[::2] == ["online"] * len(told[::2])
+        assert told[1::2] == ["offline"] * len(told[1::2])
+        assert told[-1] == "online"
+        assert await users(ann) == {"ann": 1, "bob": 1}
+
+
+async def test_who_is_renamed_while_away_has_the_new_name(tmp_path: Path) -> None:
+    async with ChatServer(config(tmp_path, presence={"grace": 60})) as chat:
+        ann = await enter(chat, "ann")
+        bob = await chat.connect("bob", "lobby")
+        await users(ann)
+        await bob.request("join", room="tea")
+        await bob.request("leave", room="lobby")
+        await ann.expect("notification", event="leave", username="bob")
+        await bob.request("register", username="robert")
+        await ann.silent()
+        away = listed(await ann.request("presence", room="lobby"))[-1]
+        assert (away["username"], away["devices"]) == ("robert", 0)
+        await bob.request("join", room="lobby")
+        await ann.expect("notification", event="join", username="robert")
+        await ann.silent()
+
+
+async def test_a_guest_who_comes_back_under_another_name_is_listed_by_it(tmp_path: Path) -> None:
+    async with ChatServer(config(tmp_path, presence={"grace": 60})) as chat:
+        ann = await enter(chat, "ann")
+        await users(ann)
+        token = ""
+        for name in ("bob", "robert"):
+            guest = await chat.connect()
+            token = str((await guest.request("hello", guest_token=token or None))["guest_token"])
+            await guest.request("register", username=name)
+            await guest.request("join", room="lobby")
+            await guest.close()
+            await ann.expect("notification", event="leave", username=name)
+        away = listed(await ann.request("presence"))
+        assert [user["username"] for user in away] == ["ann", "robert"]
+
+
+async def test_who_stays_is_listed_whoever_goes_between_two_pages(tmp_path: Path) -> None:
+    cut = {**config(tmp_path, presence={"grace": 0.001}), "limits": {"max_frame_out": 2048}}
+    async with ChatServer(cut) as chat:
+        peers = [await chat.connect(f"guest {number}", "lobby") for number in range(8)]
+        watcher = peers[-1]
+        first = await watcher.request("presence")
+        await peers[0].close()
+        await watcher.expect("presence", state="offline", username="guest 0")
+        second = await watcher.request("presence", after=first["after"])
+        names = [user["username"] for page in (first, second) for user in listed(page)]
+    assert names == [f"guest {number}" for number in range(len(names))]
+    assert len(listed(first)) < len(names)
+
+
 async def test_an_empty_room_forgets_that_it_was_watched(chat: ChatServer) -> None:
     watcher = await chat.connect("eve", "tea")
     await watcher.request("presence", room="tea")
@@ -134,9 +204,7 @@ async def test_a_long_list_is_cut_with_a_cursor(tmp_path: Path) -> None:
         after: object = 0
         while after is not None:
             reply = await peers[0].request("presence", after=after)
-            listed = reply["users"]
-            assert isinstance(listed, list)
-            found += [user["username"] for user in listed]
+            found += [user["username"] for user in listed(reply)]
             after = reply.get("after")
     assert found == [f"guest {number}" for number in range(12)]
 
@@ -173,3 +241,25 @@ async def test_typing_is_shown_again_after_the_interval(tmp_path: Path) -> None:
         await ann.expect("typing")
         await ann.expect("typing")
         await ann.silent()
+
+
+async def test_typing_keeps_its_place_before_and_behind_a_message(chat: ChatServer) -> None:
+    """Members take it off the screen when the message comes; what is typed next is shown again."""
+    ann, bob = await enter(chat, "ann"), await enter(chat, "bob")
+    await ann.expect("notification", event="join", username="bob")
+    for action in ("typing", "message", "typing", "typing", "message", "typing"):
+        await bob.send(action)
+    told = [await ann.receive() for _ in range(5)]
+    assert [frame["action"] for frame in told] == ["typing", "message"] * 2 + ["typing"]
+    await ann.silent()
+
+
+async def test_who_comes_back_and_types_is_shown_at_once(chat: ChatServer) -> None:
+    ann, bob = await enter(chat, "ann"), await enter(chat, "bob")
+    await bob.request("typing")
+    await ann.expect("typing")
+    await bob.request("leave")
+    await bob.request("join", room="lobby")
+    await bob.request("typing")
+    await ann.expect("notification", event="join", username="bob")
+    await ann.expect("typing")

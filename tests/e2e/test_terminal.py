@@ -195,6 +195,27 @@ def test_on_a_terminal(server: ServerProcess) -> None:
         assert terminal.ended() == 0
 
 
+def test_a_long_history_is_read_with_a_bar_on_a_terminal_only(server: ServerProcess) -> None:
+    lines = [f"line {number}." for number in range(1, 301)]
+    said(server.ws, "long", *lines)
+    told = [f"#{number} [long] alice: {line}" for number, line in enumerate(lines, 1)]
+    client = command(server.ws, "--plain", "--name", "rita", "--room", "long")
+    with Terminal(client) as terminal:
+        terminal.expect("In room long")
+        terminal.write("/history 1000\n")
+        terminal.expect(r"\rReading back \[#{9} {21}\]  30%")
+        terminal.expect(r"\r\x1b\[K" + re.escape(told[0]))
+        terminal.expect(re.escape(told[-1]))
+        terminal.write("/quit\n")
+        assert terminal.ended() == 0
+    arguments = ("--name", "sven", "--room", "long")
+    code, out, err = chat(server.ws, "/history 1000", arguments=arguments)
+    assert code == 0
+    assert [line for line in out.splitlines() if not line.startswith("**")] == told
+    assert "Reading back" not in err
+    assert not {"\r", "\x1b"}.intersection(out + err)
+
+
 def test_without_textual_it_says_how_to_get_it_and_goes_on_by_lines(server: ServerProcess) -> None:
     missing = "import sys; sys.modules.update(textual=None)"
     code = f"{missing}; from chatserver.cli import main; sys.exit(main())"

@@ -138,6 +138,10 @@ test("requests have replies, errors have codes, names are the server's", async (
   room.typing();
   const events = new Reader(room);
   assert.equal((await events.expect("typing")).username, "alice");
+  await room.publish("hello again");
+  room.typing();
+  assert.equal((await events.expect("message")).text, "hello again");
+  await events.expect("typing");
   await assert.rejects(chat.request("dance"), { code: "unknown_action" });
   await assert.rejects(chat.join("Lobby"), /joined already/);
   await assert.rejects(chat.join(""), { code: "bad_name" });

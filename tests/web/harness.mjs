@@ -1,6 +1,8 @@
 // Servers to talk to, a storage that tabs share, and events to wait for.
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -65,6 +67,54 @@ export class Server {
     this.#process = 0;
     await this.#gone;
   }
+}
+
+/**
+ * Serve sockets that are closed as soon as they are open, or refused; return their address.
+ *
+ * What comes behind the address, as a number, says how: by close codes or by HTTP statuses.
+ */
+export async function serveEnds(test) {
+  const server = createServer((request, response) => {
+    response.writeHead(Number(request.url.slice(1)), { "Retry-After": "7" }).end();
+  });
+  server.on("upgrade", ({ url, headers }, socket) => {
+    const code = Number(url.slice(1));
+    socket.on("error", () => {}); // what the client still sends
+    if (code < 1000) {
+      socket.end(`HTTP/1.1 ${code} Refused\r\nContent-Length: 0\r\n\r\n`);
+      return;
+    }
+    const key = `${headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+    const answer = [
+      "HTTP/1.1 101 Switching Protocols",
+      "Upgrade: websocket",
+      "Connection: Upgrade",
+      "Sec-WebSocket-Protocol: chatserver.v1",
+      `Sec-WebSocket-Accept: ${createHash("sha1").update(key).digest("base64")}`,
+    ];
+    socket.write(`${answer.join("\r\n")}\r\n\r\n`);
+    // Two stand for what does not travel: a close without a code, and an end without a close.
+    const close = { 1005: [0x88, 0], 1006: [] }[code] ?? [0x88, 2, code >> 8, code & 0xff];
+    socket.end(Buffer.from(close));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  test.after(() => server.close());
+  return `ws://127.0.0.1:${server.address().port}/`;
+}
+
+/** Return the rows of the tables in a page of docs/ that begin with these columns. */
+export async function rows(page, ...columns) {
+  const text = await readFile(new URL(`../../docs/${page}`, import.meta.url), "utf8");
+  const found = [];
+  let wanted = false;
+  for (const line of text.split("\n")) {
+    const cells = line.split("|").slice(1, -1).map((cell) => cell.trim());
+    if (cells.length === 0) wanted = false;
+    else if (wanted) found.push(cells);
+    else wanted = columns.every((column, index) => cells[index] === column);
+  }
+  return found.filter(([first]) => !first.startsWith("---"));
 }
 
 /** What the tabs of a browser share. */

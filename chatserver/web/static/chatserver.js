@@ -10,10 +10,12 @@ const MOST_WAIT = 3_600_000; // whatever a server says
 const SLOW_DOWN = 5_000; // after 3013, whose receiver has been too fast for a while
 // Closes that the next connection would only repeat, 1000 among them: the server is done.
 const FAULTS = new Set([1000, 1002, 1003, 1007, 1008, 1009, 1010]);
+const TRANSIENT = new Set([408, 425, 429]); // HTTP statuses that may be better in a moment, as 5xx
+const OURS = new Set([401, 403]); // by which a server refuses this client, wherever it connects
 const REFUSALS = {
+  400: "The server does not take this for a WebSocket handshake of chatserver.v1",
   401: "The token is missing, wrong or expired",
   403: "The server does not let this client in",
-  404: "There is no chat at this address",
   429: "There were too many attempts",
   503: "The server is busy or going down",
 };
@@ -484,17 +486,21 @@ function afterClose(code, text) {
   return { reason, code, atLeast: code === 3013 ? SLOW_DOWN : 0 };
 }
 
-/** Judge the plain answer to GET of the socket's address, after an upgrade failed. */
-function afterRefusal(status, header, body) {
-  const known = REFUSALS[status] ?? "The connection could not be made";
-  const detail = body.trim().slice(0, 200);
-  const reason = detail ? `${known} (${detail})` : known;
-  if (status === 401 || status === 403) {
-    return { reason, error: new HandshakeError(status, reason) };
-  }
-  if (status === 429 || status === 503) return { reason, wait: readRetryAfter(header) };
-  // 426 would let us in, so it was something else.
-  return { reason: status === 426 ? known : `${known} (HTTP ${status})` };
+/**
+ * Judge the plain answer to GET of the socket's address, after an upgrade failed.
+ *
+ * Where there has been a chat (`known`), its absence passes: some proxies answer 404 during a
+ * deployment.
+ */
+function afterRefusal(status, header, body, known) {
+  // It would let us in, or shows a page to who asks plainly; so it was something else.
+  if (status === 426 || status < 300) return { reason: "The connection could not be made" };
+  const passes = TRANSIENT.has(status) || status >= 500;
+  const why = REFUSALS[status] ?? (passes ? REFUSALS[503] : "There is no chat at this address");
+  const reason = `${why} (${body.trim().slice(0, 200) || `HTTP ${status}`})`;
+  if (passes) return { reason, wait: readRetryAfter(header) };
+  if (known && !OURS.has(status)) return { reason };
+  return { reason, error: new HandshakeError(status, reason) };
 }
 
 // Seconds or a date (RFC 9110, section 10.2.3).
@@ -722,6 +728,7 @@ class Life {
   #dialled = null;
   #changed = new Signal();
   #hurry = new Signal();
+  #known = false; // whether there was a connection to this address before
   #error = null;
 
   constructor(options, kept, tabs, listener) {
@@ -810,7 +817,8 @@ class Life {
       });
       const plain = response.headers.get("Content-Type")?.startsWith("text/plain");
       const body = plain ? await response.text() : "";
-      return afterRefusal(response.status, response.headers.get("Retry-After"), body);
+      const after = response.headers.get("Retry-After");
+      return afterRefusal(response.status, after, body, this.#known);
     } catch {
       return { reason: "The server cannot be reached" };
     }
@@ -826,6 +834,7 @@ class Life {
       if (connection.over) return;
       connection.maxSize = welcome.limits?.max_message_size ?? MAX_SIZE;
       this.connection = connection;
+      this.#known = true;
       this.#listener.online(welcome, connection);
       this.#changed.raise();
       connection.keepAlive(pingInterval);
@@ -1594,7 +1603,9 @@ export class Chat {
   }
 
   /** Say something; resolves once it is acknowledged. It is sent again until then. */
-  publish(room, text, { cid = randomId(), replyTo } = {}) {
+  async publish(room, text, { cid = randomId(), replyTo } = {}) {
+    // The message ends what others see of the typing; what is typed next is shown again.
+    this.#typed.delete(cleanName(room));
     return this.#post(room, "message", { text, cid, reply_to: replyTo });
   }
 

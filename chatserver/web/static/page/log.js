@@ -175,17 +175,21 @@ export class Log extends HTMLElement {
     if (!this.#toolbar.contains(document.activeElement)) this.#toolbar.leave();
   }
 
-  // Arrows go from message to message, Tab to what can be done with it.
+  // Arrows go from message to message, Tab to what can be done with it or scrolled by them.
   #key(event) {
     const { key, target } = event;
     const step = { ArrowUp: "before", ArrowDown: "after" }[key];
-    if (!step || target.closest("chat-toolbar")) return;
+    if (!step || target.closest("chat-toolbar") || scrolls(target)) return;
     const item = target.closest("li[tabindex]");
     const next = item ? this.#list[step](item) : this.#list.last;
     if (!next) return;
     event.preventDefault();
     next.focus();
   }
+}
+
+function scrolls(target) {
+  return target.matches(".bounded") && target.scrollHeight > target.clientHeight;
 }
 
 function showLine(item, { text, since }) {

@@ -36,13 +36,25 @@ export function showMessage(item, entry, { user, find }) {
   if (pinned) head.append(" ", make("span", "note pin", "pinned"));
   const body = make("div", "body");
   if (seen.replyTo) body.append(quote(item, seen.replyTo, find(seen.replyTo)));
-  const text = makeWritten("p", "text", "");
-  putLinked(text, seen.text);
-  body.append(text);
+  body.append(words(entry, seen));
   if (seen.reactions.size) body.append(reactions(item, entry, seen.reactions, user));
   if (state !== "stored") body.append(fate(item, entry));
   for (const own of entry.changes) body.append(...changeFate(item, entry, own));
   item.replaceChildren(avatar, head, body);
+}
+
+// What was refused may be of any size, perhaps for that reason: then it is a box to scroll in.
+function words({ state, changes }, { text: said }) {
+  const text = makeWritten("p", "text", "");
+  putLinked(text, said);
+  const refused = ({ event, state }) => event.action === "edit" && state === "failed";
+  if (state === "failed" || changes.some(refused)) {
+    text.classList.add("bounded");
+    text.role = "group";
+    text.ariaLabel = "What was not sent";
+    text.tabIndex = 0;
+  }
+  return text;
 }
 
 function quote(item, offset, quoted) {

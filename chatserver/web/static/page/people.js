@@ -34,10 +34,11 @@ export class People {
 
   /** Take a `notification` or a `presence` event. */
   take({ event, state, sender, username }) {
-    const user = this.#users.get(sender) ?? { sender, username, devices: 0 };
+    const { devices = 0 } = this.#users.get(sender) ?? {};
+    // Who was away when it took another name comes back under that.
+    const user = { sender, username, devices };
     if (event === "join") user.devices += 1;
     if (event === "leave") user.devices = Math.max(0, user.devices - 1);
-    if (event === "rename") user.username = username;
     if (state === "online") user.devices = Math.max(1, user.devices);
     const gone = state === "offline" || (!this.#told && user.devices === 0);
     if (gone) this.#users.delete(sender);
