@@ -51,17 +51,22 @@ async def backwards(store: Store, limit: int, max_bytes: int) -> list[tuple[int,
     return events
 
 
-@given(st.lists(publications(), max_size=60), st.integers(1, 9), st.integers(1, 800))
-@settings(max_examples=30)
+@given(
+    st.lists(publications(), max_size=60),
+    st.sets(st.integers(0, 62), min_size=1, max_size=5),
+    st.integers(1, 9),
+    st.integers(1, 800),
+)
+@settings(max_examples=50)
 def test_the_file_tells_what_memory_tells(
-    sent: list[Publication], limit: int, max_bytes: int
+    sent: list[Publication], offsets: set[int], limit: int, max_bytes: int
 ) -> None:
     async def compare(path: Path) -> None:
         memory = MemoryStore()
         await memory.startup(keep_all)
         async with opened(path) as file:
             assert await outcomes(file, sent) == await outcomes(memory, sent)
-            for place in range(len(sent) + 3):
+            for place in offsets:
                 ways: list[Bounds] = [(place, None), (None, place), (None, None)]
                 for bounds in ways:
                     told, expected = [
