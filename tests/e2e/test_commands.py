@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -90,6 +91,23 @@ def test_an_import_can_be_piped(config: Path, tmp_path: Path) -> None:
     other = configure(tmp_path / "piped", server={"data_dir": "data"})
     assert done(other, "import", "-", given=lines) == "Imported 6 messages in 1 rooms.\n"
     assert run(config, "export", "--room", "nobody's").stdout.count("\n") == 1
+
+
+def test_an_import_that_is_interrupted_has_done_nothing(config: Path, tmp_path: Path) -> None:
+    lines = run(config, "export").stdout
+    (tmp_path / "other").mkdir()
+    other = configure(tmp_path / "other", server={"data_dir": "data"})
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with process.CommandLine("--config", other, "import", pipe) as command:
+        # It opens when the command reads from it.
+        with pipe.open("w") as out:
+            out.write(lines)
+            out.flush()
+            command.signal(signal.SIGINT)
+            assert command.wait() == 130
+        assert command.stderr == "chatserver: interrupted; give the command again\n"
+    assert done(other, "import", "-", given=lines) == "Imported 6 messages in 1 rooms.\n"
 
 
 def test_a_user_is_erased(config: Path) -> None:
