@@ -19,7 +19,7 @@ from chatserver.logs import escape, set_up
 from chatserver.registry import configured_middlewares, configured_plugins, find
 from chatserver.server import Server, hosts
 from chatserver.terminal.options import add_client
-from chatserver.terminal.run import run_client
+from chatserver.terminal.run import INTERRUPTED, run_client
 from chatserver.tls import load as load_tls
 from chatserver.upkeep import UpkeepError
 
@@ -33,7 +33,10 @@ FLAGS: Final = {"host": "server.host", "port": "server.port", "log_level": "log.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit code: 0 ok, 1 failed, 2 usage, 78 bad configuration."""
+    """Run a command and return the exit code.
+
+    That is 0 ok, 1 failed, 2 usage, 78 bad configuration, 130 interrupted.
+    """
     options = _parser().parse_args(arguments)
     if options.command == "client":
         return run_client(options)
@@ -68,6 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"chatserver: {escape(where + reason)}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        # A server that listens ends in order instead.
+        print("chatserver: interrupted; give the command again", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

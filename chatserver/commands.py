@@ -1,7 +1,6 @@
 """Offer the store's upkeep on the command line; docs/deploy.md describes each command."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TypeAlias
 from chatserver.broker.embedded import store_file
 from chatserver.clock import Stamper
 from chatserver.config.load import Settings
-from chatserver.upkeep import UpkeepError
 from chatserver.upkeep.export import export, size
+from chatserver.upkeep.files import appearing
 from chatserver.upkeep.load import load
 from chatserver.upkeep.progress import Progress
 from chatserver.upkeep.tidy import backup, erase, pages, reset_epochs, vacuum
@@ -68,10 +67,8 @@ def _export(path: Path, options: argparse.Namespace) -> None:
         if options.output is None:
             count = export(path, sys.stdout.buffer, options.room, now, progress)
         else:
-            with open(options.output, "xb", opener=_private) as out:
+            with appearing(options.output) as part, part.open("wb") as out:
                 count = export(path, out, options.room, now, progress)
-    except FileExistsError as error:
-        raise UpkeepError(f"{options.output} exists already; choose another name") from error
     finally:
         progress.clear()
     _say(f"Exported {count:,} messages")
@@ -112,10 +109,6 @@ def _backup(path: Path, options: argparse.Namespace) -> None:
     finally:
         progress.clear()
     _say(f"Copied {size:,} bytes to {options.file}")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _say(text: str) -> None:

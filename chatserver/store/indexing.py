@@ -70,10 +70,12 @@ class Indexing:
         Its outcome raises `ActionError` (``unavailable``) where indexing fails.
         """
         future: asyncio.Future[None] = self._loop.create_future()
-        if self._writer.behind > 0:
-            self._asked.append((self._writer.newest, future))
-        else:
+        if self._writer.behind <= 0:
             future.set_result(None)
+        elif monotonic() < self._fails_until:
+            _refuse(future)
+        else:
+            self._asked.append((self._writer.newest, future))
         return future
 
     # In the thread

@@ -16,7 +16,7 @@ from typing import Final
 
 from chatserver.errors import StoreError
 from chatserver.store import cursors, direct
-from chatserver.store.failures import code_of
+from chatserver.store.failures import code_of, describe
 
 log = logging.getLogger("chatserver.store")
 
@@ -241,7 +241,7 @@ def _damaged(path: Path, found: str) -> StoreError:
 def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     """Say why the file cannot be opened, and what to do."""
     if isinstance(error, OSError):
-        return StoreError(f"{path} cannot be opened: {error.strerror}")
+        return StoreError(f"{path} cannot be made: {error.strerror}; choose another folder")
     match code_of(error) & 0xFF:
         case sqlite3.SQLITE_NOTADB:
             return StoreError(f"{path} is no chat database; choose another file for the store")
@@ -254,5 +254,10 @@ def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreError:
         case sqlite3.SQLITE_CORRUPT:
             return _damaged(path, str(error))
         case sqlite3.SQLITE_FULL:
-            return StoreError(f"{path} cannot be written to: the disk is full")
+            return StoreError(f"{path} cannot be written to: the disk is full; make space first")
+        case sqlite3.SQLITE_IOERR:
+            return StoreError(
+                f"{path} cannot be read or written: {describe(error)}; check the disk, and whether"
+                " it is full"
+            )
     return StoreError(f"{path} cannot be used: {error}")

@@ -31,7 +31,8 @@ def export(path: Path, out: BinaryIO, pattern: str, now: str, progress: Progress
         progress: Is told how many publications have been written.
 
     Raises:
-        UpkeepError: The file cannot be read.
+        UpkeepError: There is no such file, or it is empty.
+        StoreError: It is not ours, or cannot be read.
         OSError: `out` cannot be written.
     """
     written = 0

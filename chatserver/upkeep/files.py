@@ -1,5 +1,6 @@
-"""Open the store's file for a command."""
+"""Open the store's file for a command, and make the files that commands write."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from chatserver.errors import StoreError
-from chatserver.store.failures import describe
 from chatserver.store.lock import Lock
 from chatserver.store.schema import close_file, connect, open_file, recognise, unusable
 from chatserver.upkeep import UpkeepError
@@ -24,8 +24,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         path: The store's file.
 
     Raises:
-        UpkeepError: There is none, or it cannot be read.
-        StoreError: It is not ours, or of a newer version, or damaged.
+        UpkeepError: There is none, or it is empty.
+        StoreError: It is not ours, or of a newer version, or damaged, or cannot be read.
     """
     _require(path)
     connection = _opened(path)
@@ -47,8 +47,8 @@ def writing(path: Path, *, make: bool = False) -> Iterator[sqlite3.Connection]:
         make: Whether to make the file where there is none.
 
     Raises:
-        UpkeepError: There is none, or it cannot be written.
-        StoreError: A server has it, it is not ours, or it is damaged.
+        UpkeepError: There is none.
+        StoreError: A server has it, it is not ours, it is damaged, or cannot be written.
     """
     if make:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,16 +69,53 @@ def writing(path: Path, *, make: bool = False) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """Have a private file to fill, which becomes `target` once all of it is on disk.
+
+    Args:
+        target: Where it is to appear; there must be no such file.
+
+    Raises:
+        UpkeepError: The target exists, or the file cannot be written; nothing is left of it then.
+    """
+    if target.exists():
+        raise UpkeepError(f"{target} exists already; choose another name")
+    part = target.with_name(f"{target.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            yield part
+            _sync(part)
+            part.rename(target)
+            _sync(target.parent)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise UpkeepError(
+            f"{target} cannot be written ({error.strerror}); choose another place"
+        ) from error
+
+
+@contextmanager
 def failures(path: Path) -> Iterator[None]:
     """Turn what SQLite complains of into one line.
 
     Raises:
-        UpkeepError: Something went wrong with the file.
+        StoreError: Something went wrong with the file; the message says what to do.
     """
     try:
         yield
     except sqlite3.Error as error:
-        raise UpkeepError(f"{path}: {describe(error)}") from error
+        raise unusable(path, error) from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _opened(path: Path) -> sqlite3.Connection:

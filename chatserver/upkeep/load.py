@@ -45,9 +45,9 @@ def load(path: Path, lines: Iterable[bytes], progress: Progress) -> Loaded:
         progress: Is told how many bytes have been read.
 
     Raises:
-        UpkeepError: A line is not as an export has it, a room exists already, or the file fails;
-            nothing has been imported then.
-        StoreError: A server has the file, or it is not ours.
+        UpkeepError: A line is not as an export has it, or a room exists already; nothing has been
+            imported then.
+        StoreError: A server has the file, it is not ours, or it fails; nothing is imported either.
     """
     with writing(path, make=True) as connection:
         connection.execute("BEGIN IMMEDIATE")

@@ -1,6 +1,5 @@
 """Erase users, begin new epochs, give space back, and copy the file."""
 
-import os
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -8,7 +7,7 @@ from typing import Final
 from chatserver.store.index import Index
 from chatserver.store.schema import new_epoch
 from chatserver.upkeep import UpkeepError
-from chatserver.upkeep.files import failures, reading, writing
+from chatserver.upkeep.files import appearing, failures, reading, writing
 from chatserver.upkeep.progress import Progress
 
 PAGES: Final = 256
@@ -26,9 +25,12 @@ def erase(path: Path, user: str) -> int:
         user: The user id.
 
     Raises:
-        UpkeepError: The file fails.
-        StoreError: A server has the file, or it is not ours.
+        UpkeepError: There is no such file, or no user id.
+        StoreError: A server has the file, it is not ours, or it fails.
     """
+    if not user:
+        # In the file, no user stands for the server itself, and for whoever was erased.
+        raise UpkeepError("an empty user id is nobody's; give the one that `sender` has")
     with writing(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
         index = Index(connection)
@@ -62,8 +64,8 @@ def reset_epochs(path: Path) -> int:
         path: The store's file.
 
     Raises:
-        UpkeepError: The file fails.
-        StoreError: A server has the file, or it is not ours.
+        UpkeepError: There is no such file.
+        StoreError: A server has the file, it is not ours, or it fails.
     """
     with writing(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -84,8 +86,8 @@ def vacuum(path: Path) -> tuple[int, int]:
         path: The store's file.
 
     Raises:
-        UpkeepError: The file fails, or there is no space.
-        StoreError: A server has the file, or it is not ours.
+        UpkeepError: There is no such file, or another program reads it.
+        StoreError: A server has the file, it is not ours, it fails, or there is no space.
     """
     with writing(path) as connection:
         _shorten(connection)
@@ -105,35 +107,24 @@ def backup(path: Path, target: Path, progress: Progress) -> int:
         progress: Is told how many pages have been copied.
 
     Raises:
-        UpkeepError: The target exists, or one of the two files fails.
-        OSError: The target cannot be made.
+        UpkeepError: The target exists or cannot be written, or there is no such file.
+        StoreError: One of the two fails.
     """
-    if target.exists():
-        raise UpkeepError(f"{target} exists already; choose another name")
-    part = target.with_name(f"{target.name}.part")
-    part.unlink(missing_ok=True)
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    try:
-        with reading(path) as source:
-            # Reading pins the moment: what is committed from now on is not copied.
-            source.execute("SELECT count(*) FROM room").fetchone()
-            copy = sqlite3.connect(part, isolation_level=None)
-            try:
-                with failures(part):
-                    source.backup(
-                        copy,
-                        pages=PAGES,
-                        progress=lambda _, left, pages: progress.reach(pages - left),
-                    )
-                    # No server runs on the copy.
-                    copy.execute("DELETE FROM running")
-            finally:
-                copy.close()
-        _sync(part)
-        part.rename(target)
-        _sync(target.parent)
-    finally:
-        part.unlink(missing_ok=True)
+    with appearing(target) as part, reading(path) as source:
+        # Reading pins the moment: what is committed from now on is not copied.
+        source.execute("SELECT count(*) FROM room").fetchone()
+        copy = sqlite3.connect(part, isolation_level=None)
+        try:
+            with failures(part):
+                source.backup(
+                    copy,
+                    pages=PAGES,
+                    progress=lambda _, left, pages: progress.reach(pages - left),
+                )
+                # No server runs on the copy.
+                copy.execute("DELETE FROM running")
+        finally:
+            copy.close()
     return target.stat().st_size
 
 
@@ -152,11 +143,3 @@ def _shorten(connection: sqlite3.Connection) -> None:
             "it is done, but another program reads the file, and what is gone stays in its log;"
             " end that program (a backup or export?) and give the command again"
         )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,7 +22,7 @@ from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Found, Keeping, Page, RoomState, Unread
 from chatserver.store.sqlite import SqliteStore
-from tests.core.histories import delete, edit, message, pin, reaction
+from tests.core.histories import answer, delete, edit, message, pin, reaction
 
 Make = Callable[[Path], Broker]
 """Make a broker; it may keep files in the folder."""
@@ -174,16 +174,40 @@ async def test_what_is_ephemeral_is_delivered_and_has_no_position(bench: Bench) 
     assert bench.delivered[1][1] in (None, Position(getattr(outcomes[1].position, "epoch", ""), 1))
 
 
-async def test_a_retry_is_either_new_or_the_same_and_never_half(bench: Bench) -> None:
+async def test_a_retry_is_the_same_where_there_is_a_history_and_else_new(bench: Bench) -> None:
     bench.broker.subscribe("lobby")
-    first, again = await bench.settle(
+    first, at_once = await bench.settle(
         bench.broker.publish(publication(cid="c1")), bench.broker.publish(publication(cid="c1"))
     )
+    await bench.settle(*[bench.broker.publish(publication("tea")) for _ in range(20)])
+    (later,) = await bench.settle(bench.broker.publish(publication(cid="c1")))
     assert not first.duplicate
-    assert len(bench.delivered) == (1 if again.duplicate else 2)
-    if again.duplicate:
-        assert first.position is not None
-        assert again == structs.replace(first, duplicate=True)
+    if first.position is None:
+        assert [at_once.duplicate, later.duplicate] == [False, False]
+        assert len(bench.delivered) == 3
+    else:
+        assert at_once == later == structs.replace(first, duplicate=True)
+        assert len(bench.delivered) == 1
+
+
+@pytest.mark.parametrize("name", sorted(ON_DISK))
+async def test_what_is_on_disk_goes_on_after_a_restart(tmp_path: Path, name: str) -> None:
+    sent = [publication(body=b'{"n":%d}' % number, cid=f"c{number}") for number in range(4)]
+    lives: list[list[Published]] = []
+    for life in (sent[:2], sent[1:]):
+        bench = Bench(BROKERS[name](tmp_path))
+        await bench.broker.startup(bench.deliver)
+        bench.broker.subscribe("lobby")
+        lives.append(await bench.settle(*[bench.broker.publish(each) for each in life]))
+        page = await read(bench)
+        await bench.broker.cleanup()
+    assert lives[1][0] == structs.replace(lives[0][1], duplicate=True)
+    assert [publication for publication, _ in bench.delivered] == sent[2:]
+    places = [each.position for each in (*lives[0], *lives[1][1:])]
+    assert places[0] is not None
+    assert places == [Position(places[0].epoch, offset) for offset in range(1, 5)]
+    assert page is not None
+    assert [each.body for each in page.publications] == [each.body for each in sent]
 
 
 async def test_one_cid_from_two_users_or_in_two_rooms_is_two_messages(bench: Bench) -> None:
@@ -444,6 +468,30 @@ async def test_pins_and_who_reacted_are_read_wherever_they_are(bench: Bench) -> 
     assert await bench.broker.reactions("lobby", 2) == {}
     for offset in (3, 5, 99):
         assert await bench.broker.reactions("lobby", offset) is None
+
+
+async def test_a_thread_is_a_message_and_what_answers_it(bench: Bench) -> None:
+    async def thread(root: int, after: int, limit: int) -> Messages | None:
+        async with asyncio.timeout(5):
+            return await bench.broker.thread(
+                "lobby", root, after=after, limit=limit, max_bytes=2**20
+            )
+
+    said = [message("a"), message("b"), answer(1, "c"), answer(2, "d"), answer(1, "e")]
+    (first, *_) = await bench.settle(*[bench.broker.publish(each) for each in said])
+    if first.position is None:
+        assert await thread(1, 0, 9) is None
+        return
+    changes = [edit(5, "E", user="bob"), answer(1, "f"), delete(3)]
+    await bench.settle(*[bench.broker.publish(each) for each in changes])
+    after = 0
+    for expected in ([(1, "a"), (5, "E")], [(7, "f")]):
+        page = await thread(1, after, 2)
+        assert page is not None
+        assert [(at, json.loads(event)["text"]) for at, event in page.events] == expected
+        assert (page.state.epoch, page.state.top) == (first.position.epoch, 8)
+        assert page.more is (after == 0)
+        after = page.next
 
 
 async def test_messages_known_at_once_agree_with_what_was_delivered(bench: Bench) -> None:

@@ -54,6 +54,16 @@ async def test_a_restart_goes_on_where_it_ended(path: Path) -> None:
         assert (await store.state("tea")).epoch == first[1].position.epoch
 
 
+async def test_what_is_queued_together_is_synced_together(path: Path) -> None:
+    async with opened(path) as store:
+        stored = await add(store, *[publication(f"room{number % 7}") for number in range(1000)])
+        assert len(stored) == 1000
+        assert sum(store.stats.commits.counts) == 1
+        for _ in range(3):
+            await add(store, publication())
+        assert sum(store.stats.commits.counts) == 4
+
+
 async def test_an_unclean_stop_keeps_the_epoch_of_what_was_synced(path: Path) -> None:
     async with opened(path) as store:
         (stored,) = await add(store, publication())

@@ -3,7 +3,9 @@
 import asyncio
 import io
 import json
+import resource
 import sqlite3
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +19,7 @@ from chatserver.publications import Durability, Keeping
 from chatserver.store.sqlite import SqliteStore
 from chatserver.upkeep import UpkeepError, files
 from chatserver.upkeep.export import export, size
+from chatserver.upkeep.files import appearing
 from chatserver.upkeep.load import Loaded, load
 from chatserver.upkeep.progress import Progress
 from chatserver.upkeep.tidy import backup, erase, pages, reset_epochs, vacuum
@@ -242,6 +245,16 @@ async def test_who_is_erased_has_answered_nothing(path: Path) -> None:
         assert [offset for offset, _ in thread.events] == [1, 11]
 
 
+async def test_nobody_s_messages_are_not_erased(path: Path) -> None:
+    """The server's own events have no user, and what was erased has none any longer."""
+    async with opened(path) as store:
+        await add(store, publication(body=event("the server restarts at noon"), user=None))
+    with pytest.raises(UpkeepError, match="an empty user id is nobody's"):
+        erase(path, "")
+    async with opened(path) as store:
+        assert await bodies(store) == [event("the server restarts at noon")]
+
+
 async def test_erasing_beside_a_reader_is_not_called_done(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +317,64 @@ async def test_a_backup_does_not_overwrite(filled: Path, tmp_path: Path) -> None
     with pytest.raises(UpkeepError, match=r"precious\.db exists already"):
         backup(filled, target, quiet())
     assert target.read_text() == "precious"
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "all.jsonl"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        with (
+            pytest.raises(UpkeepError, match=r"all\.jsonl cannot be written \(File too large\)"),
+            appearing(target) as part,
+        ):
+            part.write_bytes(b"x" * 10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_damage_is_told_and_what_to_do(path: Path) -> None:
+    async with opened(path) as store:
+        await add(store, *[publication(body=event("x" * 500)) for _ in range(200)])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 :] = b"\xa5" * (len(content) - len(content) // 2)
+    path.write_bytes(content)
+    for command in (lambda: exported(path), lambda: erase(path, "ann"), lambda: vacuum(path)):
+        with pytest.raises(StoreError, match=r"chat\.db is damaged .*; restore it from a backup"):
+            command()
+
+
+MANY = 4000
+LINE = 5000
+
+
+async def test_memory_does_not_grow_with_what_is_moved(path: Path, tmp_path: Path) -> None:
+    async with opened(path) as store:
+        await add(store, *[publication(body=event("x" * LINE)) for _ in range(MANY)])
+    lines = tmp_path / "all.jsonl"
+
+    def out() -> int:
+        with lines.open("wb") as file:
+            return export(path, file, "*", NOW, quiet())
+
+    def back() -> int:
+        with lines.open("rb") as file:
+            return load(tmp_path / "copy.db", file, quiet()).publications
+
+    assert peak(out) < MANY * LINE / 10
+    assert lines.stat().st_size > MANY * LINE
+    assert peak(back) < MANY * LINE / 2
+
+
+def peak(command: Callable[[], int]) -> int:
+    """Return the bytes of memory that a command has had at most."""
+    tracemalloc.start()
+    try:
+        assert command() == MANY
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def writers(path: Path) -> Iterator[Callable[[], object]]:

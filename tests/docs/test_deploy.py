@@ -16,6 +16,7 @@ from chatserver.cli import BAD_CONFIG, FAILED, OK
 from chatserver.config import ServerConfig
 from chatserver.logs import HumanFormatter, JsonFormatter
 from chatserver.session import Identity, Session
+from chatserver.terminal.run import INTERRUPTED
 from chatserver.testing import ChatServer
 from tests.docs.pages import ROOT, code, page
 
@@ -156,4 +157,4 @@ def test_log_lines_to_look_for() -> None:
 
 def test_exit_codes() -> None:
     told = {int(row["exit code"]) for row in DEPLOY.rows("exit code", "meaning")}
-    assert told == {OK, FAILED, 2, BAD_CONFIG}
+    assert told == {OK, FAILED, 2, BAD_CONFIG, INTERRUPTED}

@@ -3,8 +3,11 @@
 import json
 import os
 import pty
+import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -90,6 +93,23 @@ def test_an_import_can_be_piped(config: Path, tmp_path: Path) -> None:
     assert run(config, "export", "--room", "nobody's").stdout.count("\n") == 1
 
 
+def test_an_import_that_is_interrupted_has_done_nothing(config: Path, tmp_path: Path) -> None:
+    lines = run(config, "export").stdout
+    (tmp_path / "other").mkdir()
+    other = configure(tmp_path / "other", server={"data_dir": "data"})
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with process.CommandLine("--config", other, "import", pipe) as command:
+        # It opens when the command reads from it.
+        with pipe.open("w") as out:
+            out.write(lines)
+            out.flush()
+            command.signal(signal.SIGINT)
+            assert command.wait() == 130
+        assert command.stderr == "chatserver: interrupted; give the command again\n"
+    assert done(other, "import", "-", given=lines) == "Imported 6 messages in 1 rooms.\n"
+
+
 def test_a_user_is_erased(config: Path) -> None:
     lines = map(json.loads, run(config, "export").stdout.splitlines())
     user = next(line["user"] for line in lines if line["is"] == "publication")
@@ -133,8 +153,13 @@ def test_mistakes_are_told_in_one_line(config: Path, tmp_path: Path) -> None:
     assert line == "1 chatserver: missing.jsonl: No such file or directory"
     line = refused(config, "import", "all.jsonl")
     assert line == "1 chatserver: line 1: JSON is malformed: invalid character (byte 0)"
-    line = refused(config, "backup", "no/such/folder/copy.db")
-    assert line == "1 chatserver: no/such/folder/copy.db.part: No such file or directory"
+    for command in (["backup"], ["export", "--output"]):
+        line = refused(config, *command, "no/such/copy")
+        assert line == (
+            "1 chatserver: no/such/copy cannot be written (No such file or directory);"
+            " choose another place"
+        )
+    assert refused(config, "erase", "--user", "").startswith("1 chatserver: an empty user id is")
     (tmp_path / "new").mkdir()
     fresh = configure(tmp_path / "new", server={"data_dir": "data"})
     line = refused(fresh, "export")
@@ -149,13 +174,38 @@ def test_usage_is_told(config: Path) -> None:
     assert "invalid choice: 'dance'" in run(config, "dance").stderr
 
 
-def test_progress_is_seen_on_a_terminal(config: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "drawn", "last"),
+    [
+        (["export", "--output", "more.jsonl"], b"Exporting [", b"Exported 6 messages.\r\n"),
+        (["import", "all.jsonl"], b"Importing [", b"Imported 6 messages in 1 rooms.\r\n"),
+    ],
+)
+def test_progress_is_seen_on_a_terminal(
+    config: Path, command: list[str], drawn: bytes, last: bytes
+) -> None:
+    if command[0] == "import":
+        done(config, "export", "--output", "all.jsonl")
+        (config.parent / "data" / "chat.db").unlink()
     parent, child = pty.openpty()
-    command = [sys.executable, "-m", "chatserver", "--config", str(config), "backup", "copy.db"]
-    ran = subprocess.run(command, stderr=child, timeout=30, cwd=config.parent, check=False)
+    program = [sys.executable, "-m", "chatserver", "--config", str(config), *command]
+    ran = subprocess.run(program, stderr=child, timeout=30, cwd=config.parent, check=False)
     os.close(child)
     seen = os.read(parent, 4096)
     os.close(parent)
     assert ran.returncode == 0
-    assert b"Copying [" in seen
-    assert seen.endswith(b"copy.db.\r\n")
+    assert drawn in seen
+    assert seen.endswith(last)
+
+
+def test_an_export_of_a_damaged_file_leaves_none_behind(config: Path) -> None:
+    file = config.parent / "data" / "chat.db"
+    with closing(sqlite3.connect(file)) as connection:
+        (root,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'publication_place'"
+        ).fetchone()
+    content = bytearray(file.read_bytes())
+    content[(root - 1) * 4096 : root * 4096] = b"\xa5" * 4096
+    file.write_bytes(content)
+    assert "is damaged" in refused(config, "export", "--output", "all.jsonl")
+    assert not list(config.parent.glob("all.jsonl*"))

@@ -1,8 +1,10 @@
 """Rooms that keep their histories: recovery, retries and paging, over restarts of the server."""
 
 import asyncio
+import signal
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests.e2e.callers import call, configure
 from tests.e2e.process import ServerProcess
 from tests.e2e.streams import guarded
 
+ROOT = Path(__file__).parents[2]
 HERE = {"CHATSERVER_SERVER__DATA_DIR": None}
 ANN = {"Authorization": "Bearer ann-token"}
 MUTE = {"token": "ann-token", "user": "ann", "name": "ann", "rights": {"*": ["join", "write"]}}
@@ -59,6 +62,20 @@ def test_what_was_said_is_there_after_a_restart(tmp_path: Path) -> None:
         assert texts(joined) == ["two", "three"]
         ann.send("message", text="four")
         assert ann.expect("message")["offset"] == 4
+
+
+def test_the_shipped_configuration_keeps_rooms_on_disk(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    copy(ROOT / "config.yaml", config)
+    for life in (1, 2):
+        with ServerProcess(config, "--port", "0", env=HERE) as server, call(server.ws) as ann:
+            ann.ask("register", username="ann")
+            joined = ann.ask("join", room="lobby", last=10)
+            assert len(texts(joined)) == life - 1
+            assert ann.ask("message", text="still here?")["offset"] == life
+            server.signal(signal.SIGKILL)
+            server.wait()
+    assert (tmp_path / "data" / "chat.db").exists()
 
 
 def test_a_second_server_may_not_use_the_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Messages that a client sends without waiting are stored in their order, whatever is refused."""
 
+import threading
 from collections.abc import Sequence
 from typing import Final
 
@@ -64,6 +65,36 @@ async def test_messages_that_the_store_refuses_are_not_overtaken() -> None:
         assert 10 < len(stored) < 50
         refused = await send_all(peer, [200, 201])
         assert [each["code"] for each in refused] == ["unavailable"] * 2
+
+
+async def test_reading_goes_on_without_the_disk_up_to_64_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = Writer.write
+    disk = threading.Event()
+
+    def waiting(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+        assert disk.wait(10)
+        return write(writer, batch)
+
+    async with ChatServer({"middlewares": []}) as server:
+        peer, other = [await server.connect(name, "lobby") for name in ("ann", "bob")]
+        monkeypatch.setattr(Writer, "write", waiting)
+        for number in range(63):
+            await peer.send("message", id=number, text=str(number), cid=f"c-{number}")
+        assert (await peer.request("ping"))["action"] == "pong"
+        for number in range(63, 100):
+            await peer.send("message", id=number, text=str(number), cid=f"c-{number}")
+        stats = server.chat.broker.stats
+        while stats is None or stats.queued < 64:
+            await other.request("ping")
+            stats = server.chat.broker.stats
+        await other.request("ping")
+        assert stats.queued == 64, "more than may be in flight"
+        disk.set()
+        answers = [await peer.expect("sent") for _ in range(100)]
+    assert [each["id"] for each in answers] == list(range(100))
+    assert [each["offset"] for each in answers] == list(range(1, 101))
 
 
 async def test_a_message_that_a_fault_has_ended_holds_nothing_back(

@@ -28,6 +28,7 @@ BUGS: Final[Mapping[str, Bug]] = {
         Bug(storing.broadcast_before_commit, Rule.UNLOGGED, "before_commit"),
         Bug(storing.batch_turned_round, Rule.ORDER),
         Bug(storing.cid_forgotten, Rule.TWICE),
+        Bug(storing.retry_leaves_hole, Rule.NUMBERING),
         Bug(storing.conflict_overlooked, Rule.ALTERED),
         Bug(storing.offsets_used_again, Rule.REUSED, "stop"),
         Bug(storing.epoch_renewed, Rule.EPOCH, "after_commit"),

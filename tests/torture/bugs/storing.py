@@ -99,6 +99,17 @@ def cid_forgotten() -> None:
     plant(sqlite, "Writer", Writer)
 
 
+def retry_leaves_hole() -> None:
+    """Give a retry an offset of its own, at which nothing stands."""
+    again = writer._again
+
+    def spent(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
+        room.top += 1
+        return again(room, publication, receipt)
+
+    plant(writer, "_again", spent)
+
+
 def conflict_overlooked() -> None:
     """Acknowledge another text under a used cid as a retry."""
 
