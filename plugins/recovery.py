@@ -110,7 +110,8 @@ async def _newest(hub: Hub, room: str, count: int) -> Stream:
         top = page.state.top
         newer = hub.history.publications(room, after=top, limit=count, max_bytes=max_bytes)
         rest = newer.result() if newer.is_done else None
-        if rest is not None and rest.state.epoch == page.state.epoch:
+        # What was read may also be ahead of what members have been sent, and that is still to come.
+        if rest is not None and rest.state.epoch == page.state.epoch and rest.state.top >= top:
             if not rest.publications and rest.state.top == top:
                 return page.state, (page.encoded, page.more)
             whole = _continued(page, rest, count, max_bytes)

@@ -3,9 +3,12 @@
 import asyncio
 import json
 import tempfile
+import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
+import pytest
 from chatserver_plugins.recovery import Since, stream
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
@@ -16,16 +19,20 @@ from chatserver.broker.tail import Tails
 from chatserver.config import Config, LimitsConfig
 from chatserver.context import Published
 from chatserver.errors import ActionError
+from chatserver.fold import Messages
 from chatserver.hub import LocalHub
 from chatserver.pending import Pending
-from chatserver.publications import Durability, Keeping
+from chatserver.publications import Durability, Keeping, Publication
 from chatserver.session import Identity, Session
 from chatserver.stats import Stats
 from chatserver.store.sqlite import SqliteStore
+from chatserver.store.writer import Outcome, Writer
 from tests.core.sinks import Crank, RecordingSink
 
 ROOM = "lobby"
 CONFIG = Config(limits=LimitsConfig(recovery_limit=6))
+
+DEADLINE: Final = 20.0
 
 RELAXED = Keeping(Durability.RELAXED)
 """Waiting for the disk would take the most of the time."""
@@ -273,4 +280,42 @@ async def test_the_newest_of_a_room_that_is_never_quiet(tmp_path: Path) -> None:
         assert offsets == list(range(top - 19, top + 1))
         assert told["more"] is True
     hub.draining = True
+    await hub.cleanup()
+
+
+async def test_what_was_read_before_members_were_sent_it_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last message is on the disk, but the writer has not told the loop yet."""
+    store = SqliteStore(tmp_path / "chat.db")
+    broker = EmbeddedBroker(store, lambda room: RELAXED, Tails(room_most=8))
+    hub = LocalHub(CONFIG, tmp_path, broker, [], Crank(), Stats())
+    await hub.startup()
+    await asyncio.gather(*[hub.publish(ROOM, "message", {"text": "hi"}) for _ in range(30)])
+    committed, told = asyncio.Event(), threading.Event()
+    write, read, loop = Writer.write, store.messages, asyncio.get_running_loop()
+
+    def commit(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+        outcomes = write(writer, batch)
+        loop.call_soon_threadsafe(committed.set)
+        told.wait(DEADLINE)
+        return outcomes
+
+    async def ahead(
+        room: str, after: int | None, before: int | None, limit: int, max_bytes: int
+    ) -> Messages:
+        if told.is_set():
+            await last
+        page = await read(room, after, before, limit, max_bytes)
+        told.set()
+        return page
+
+    monkeypatch.setattr(Writer, "write", commit)
+    monkeypatch.setattr(store, "messages", ahead)
+    last = hub.publish(ROOM, "message", {"text": "last"})
+    await committed.wait()
+    joined = await stream(hub, ROOM, None, 20)
+    offsets = [event["offset"] for event in json.loads(bytes(cast("bytes", joined["messages"])))]
+    assert (offsets, joined["offset"]) == ([*range(12, 32)], 31)
+    await last
     await hub.cleanup()
