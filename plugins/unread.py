@@ -38,10 +38,11 @@ async def follow(
         if read is None or counted is None:
             return fields | _begin(hub, session, room)
         rest = history.unread(room, user.id, counted.top)
-        if rest.is_done:
-            newer = rest.result()
-            unread = counted.count + (newer.count if newer else 0)
-            return fields | {"read": read, "unread": min(unread, MOST_UNREAD)}
+        newer = rest.result() if rest.is_done else None
+        # What was counted may also be ahead of what members have been sent.
+        if newer is not None and newer.top >= counted.top:
+            unread = min(counted.count + newer.count, MOST_UNREAD)
+            return fields | {"read": read, "unread": unread}
     return fields
 
 

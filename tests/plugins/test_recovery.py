@@ -4,12 +4,13 @@ import asyncio
 import json
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, ParamSpec, TypeVar, cast
 
 import pytest
 from chatserver_plugins.recovery import Since, stream
+from chatserver_plugins.unread import follow
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -19,9 +20,9 @@ from chatserver.broker.tail import Tails
 from chatserver.config import Config, LimitsConfig
 from chatserver.context import Published
 from chatserver.errors import ActionError
-from chatserver.fold import Messages
 from chatserver.hub import LocalHub
 from chatserver.pending import Pending
+from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication
 from chatserver.session import Identity, Session
 from chatserver.stats import Stats
@@ -36,6 +37,9 @@ DEADLINE: Final = 20.0
 
 RELAXED = Keeping(Durability.RELAXED)
 """Waiting for the disk would take the most of the time."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Event = dict[str, object]
 Change = tuple[str, int]
@@ -283,39 +287,72 @@ async def test_the_newest_of_a_room_that_is_never_quiet(tmp_path: Path) -> None:
     await hub.cleanup()
 
 
-async def test_what_was_read_before_members_were_sent_it_is_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The last message is on the disk, but the writer has not told the loop yet."""
-    store = SqliteStore(tmp_path / "chat.db")
+class Ahead:
+    """Publish once more, and keep the writer from telling the loop of it until it was read once."""
+
+    def __init__(self, hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+        committed, self._told = asyncio.Event(), threading.Event()
+        write, loop = Writer.write, asyncio.get_running_loop()
+
+        def commit(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+            outcomes = write(writer, batch)
+            loop.call_soon_threadsafe(committed.set)
+            self._told.wait(DEADLINE)
+            return outcomes
+
+        monkeypatch.setattr(Writer, "write", commit)
+        self.last = hub.publish(ROOM, "message", {"text": "last"})
+        self.committed = committed.wait
+
+    def once(self, read: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        """Return a read that is ahead of members the first time."""
+
+        async def ahead(*given: P.args, **named: P.kwargs) -> T:
+            if self._told.is_set():
+                await self.last
+            found = await read(*given, **named)
+            self._told.set()
+            return found
+
+        return ahead
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> SqliteStore:
+    return SqliteStore(tmp_path / "chat.db")
+
+
+@pytest.fixture
+async def hub(store: SqliteStore, tmp_path: Path) -> AsyncIterator[LocalHub]:
+    """Have a room with 30 messages, the last 8 of them in memory."""
     broker = EmbeddedBroker(store, lambda room: RELAXED, Tails(room_most=8))
     hub = LocalHub(CONFIG, tmp_path, broker, [], Crank(), Stats())
     await hub.startup()
     await asyncio.gather(*[hub.publish(ROOM, "message", {"text": "hi"}) for _ in range(30)])
-    committed, told = asyncio.Event(), threading.Event()
-    write, read, loop = Writer.write, store.messages, asyncio.get_running_loop()
+    yield hub
+    await hub.cleanup()
 
-    def commit(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
-        outcomes = write(writer, batch)
-        loop.call_soon_threadsafe(committed.set)
-        told.wait(DEADLINE)
-        return outcomes
 
-    async def ahead(
-        room: str, after: int | None, before: int | None, limit: int, max_bytes: int
-    ) -> Messages:
-        if told.is_set():
-            await last
-        page = await read(room, after, before, limit, max_bytes)
-        told.set()
-        return page
-
-    monkeypatch.setattr(Writer, "write", commit)
-    monkeypatch.setattr(store, "messages", ahead)
-    last = hub.publish(ROOM, "message", {"text": "last"})
-    await committed.wait()
+async def test_what_was_read_before_members_were_sent_it_is_read_again(
+    hub: LocalHub, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = Ahead(hub, monkeypatch)
+    await ahead.committed()
+    monkeypatch.setattr(store, "messages", ahead.once(store.messages))
     joined = await stream(hub, ROOM, None, 20)
     offsets = [event["offset"] for event in json.loads(bytes(cast("bytes", joined["messages"])))]
     assert (offsets, joined["offset"]) == ([*range(12, 32)], 31)
-    await last
-    await hub.cleanup()
+
+
+async def test_what_was_counted_before_members_were_sent_it_is_counted_again(
+    hub: LocalHub, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = Session("c1", Identity(user="ann"), "")
+    state = await hub.history.position(ROOM)
+    assert state is not None
+    hub.history.move_cursor("ann", ROOM, Position(state.epoch, 5))
+    ahead = Ahead(hub, monkeypatch)
+    await ahead.committed()
+    monkeypatch.setattr(store, "unread", ahead.once(store.unread))
+    joined = await follow(hub, ann, ROOM, None, None)
+    assert (joined["offset"], joined["read"], joined["unread"]) == (31, 5, 26)
