@@ -22,11 +22,11 @@ install: $(STAMPS)/speed-tui
 run: install
 	$(BIN)/python -m chatserver --config $(CONFIG)
 
-# Compiled modules are kept, whatever the environment says: four workers and many programs load them.
+# Compiled modules are kept, whatever the environment says: all workers and many programs load them.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMPS)/speed-tui-test
 	sh tests/system_packages.sh
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 torture: $(STAMPS)/speed-tui-test
 	$(BIN)/python -m tests.torture --minutes 10 $(ARGS)
