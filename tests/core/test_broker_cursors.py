@@ -74,6 +74,7 @@ async def test_moves_are_written_together_and_the_last_counts(store: Gated) -> N
     cursors.move("ann", "lobby", ONE)
     await happens(store.written)
     assert store.writes[1:] == [{"ann": {"lobby": ONE}}]
+    await cursors.close()
 
 
 async def test_the_end_writes_what_waits(store: Gated) -> None:
@@ -135,6 +136,7 @@ async def test_what_moves_while_it_is_read_counts(store: Gated) -> None:
     assert await reading == {"lobby": ONE, "tea": TWO}
     cursors.move("ann", "lobby", TWO)
     assert await of(cursors, "ann") == {"lobby": TWO, "tea": TWO}
+    await cursors.close()
 
 
 async def test_what_is_being_written_counts_for_who_reads_meanwhile(store: Gated) -> None:
@@ -144,6 +146,7 @@ async def test_what_is_being_written_counts_for_who_reads_meanwhile(store: Gated
     await happens(store.tried)
     assert await of(cursors, "ann") == {"lobby": ONE}
     store.may_write.set()
+    await cursors.close()
 
 
 async def test_a_read_that_failed_is_tried_again(
