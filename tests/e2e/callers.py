@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from ssl import SSLContext
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -80,11 +79,13 @@ def call(
     url: str,
     *,
     unix: Path | None = None,
-    ssl: SSLContext | None = None,
     headers: Mapping[str, str] | None = None,
     subprotocols: Sequence[Subprotocol] | None = None,
 ) -> Iterator[Caller]:
-    """Connect to a WebSocket, over a unix socket where one is given; close it at the end."""
+    """Connect to a WebSocket, over a unix socket where one is given; close it at the end.
+
+    Not over TLS: that client reads and writes in two threads, which a TLS socket does not bear.
+    """
     sock = None
     if unix is not None:
         sock = socket.socket(socket.AF_UNIX)
@@ -92,7 +93,6 @@ def call(
     with connect(
         url,
         sock=sock,
-        ssl=ssl,
         additional_headers=headers,
         subprotocols=subprotocols,
         proxy=None,

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import trustme
+from aiohttp import ClientSession, TCPConnector
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from tests.e2e.callers import DEADLINE, LOOPS, call, configure
+from chatserver.testing import Peer
+from tests.e2e.callers import DEADLINE, LOOPS, configure
 from tests.e2e.process import ServerProcess
 
 TLS = {"certificate": "cert.pem", "key": "key.pem"}
@@ -51,17 +53,27 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
+async def enter(http: ClientSession, url: str, name: str) -> Peer:
+    """Connect, take a name and join the lobby."""
+    peer = Peer(await http.ws_connect(url))
+    await peer.send("register", username=name)
+    await peer.send("join", room="lobby")
+    await peer.expect("notification", event="join", username=name)
+    return peer
+
+
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_new_certificate_is_shown_after_sighup(
+async def test_a_new_certificate_is_shown_after_sighup(
     tmp_path: Path, authority: Authority, loop: str
 ) -> None:
     old = authority.issue()
     config = configure(tmp_path, server={"tls": TLS, "loop": loop})
+    trusting = TCPConnector(ssl=authority.trusting)
     with ServerProcess(config) as server:
         assert server.url == f"https://127.0.0.1:{server.port}"
         assert authority.shown(server.port).serial_number == old
-        with call(f"wss://localhost:{server.port}/ws", ssl=authority.trusting) as alice:
-            alice.enter("alice")
+        async with ClientSession(connector=trusting) as http:
+            alice = await enter(http, f"wss://localhost:{server.port}/ws", "alice")
 
             # Another kind of key: OpenSSL would keep both certificates side by side.
             new = authority.issue(trustme.KeyType.RSA)
@@ -80,13 +92,13 @@ def test_a_new_certificate_is_shown_after_sighup(
             )
             assert authority.shown(server.port).serial_number == new
 
-            alice.send("message", text="still here")
-            assert alice.expect("message")["text"] == "still here"
-            with call(f"wss://localhost:{server.port}/", ssl=authority.trusting) as bob:
-                bob.enter("bob")
-                assert alice.expect("notification")["text"] == "bob joined lobby"
+            await alice.send("message", text="still here")
+            await alice.expect("message", text="still here")
+            bob = await enter(http, f"wss://localhost:{server.port}/", "bob")
+            await alice.expect("notification", text="bob joined lobby")
+            await bob.close()
             server.signal(signal.SIGTERM)
-            assert alice.rest()[1] == 3001
+            assert await alice.closed() == 3001
         assert server.wait() == 0
 
 
