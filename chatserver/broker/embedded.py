@@ -312,10 +312,7 @@ class EmbeddedBroker(Broker):
         try:
             if isinstance(outcome, Stored) and not outcome.duplicate:
                 # A read that began before this one was delivered is of no use to who asks now.
-                self._reads.forget(room)
-                self._folding.forget(room)
-                self._pages.forget(room)
-                self._folded.forget(room)
+                self._forget(room)
                 self._tails.add(publication, outcome.position)
                 self._hand_out(publication, outcome.position)
             while line.waiting and (passed := line.next()) is not None:
@@ -347,8 +344,10 @@ class EmbeddedBroker(Broker):
         return True
 
     def _forget(self, room: str) -> None:
-        for shared in (self._reads, self._folding, self._pages, self._folded):
-            shared.forget(room)
+        self._reads.forget(room)
+        self._folding.forget(room)
+        self._pages.forget(room)
+        self._folded.forget(room)
 
     def _pass(self, publication: Publication) -> None:
         line = self._lines.get(publication.room)

@@ -165,7 +165,7 @@ class Conversation:
 
     def event(self, frame: Frame, raw: str) -> None:
         """Hand an event to its room, or to the user."""
-        if frame.action == "notification":
+        if frame.action == "notification" and self.life.username is not None:
             self._follow_name(read_event(frame, raw))
         # The offset in `read` is how far the user has read, not a place of its own in the history.
         if frame.room in self._rooms and frame.action != "read":
@@ -177,11 +177,9 @@ class Conversation:
 
     def _follow_name(self, event: ChatEvent) -> None:
         # Another connection of ours may have changed it; the next one here must not undo that.
-        if (
-            isinstance(event, Notification)
-            and (event.event, event.sender) == ("rename", self.user)
-            and self.life.username is not None
-        ):
+        if not isinstance(event, Notification) or event.sender != self.user:
+            return
+        if event.event == "rename":
             self.life.username = event.username
 
     async def _has_left(self, connection: Connection, room: str) -> bool:

@@ -70,8 +70,7 @@ class ChatApp(App[int]):
     .narrow #members, .narrow #rooms { display: none; }
     App:nocolor #state { text-style: reverse; }
     """
-    # Textual declares it for instances, so it may not be a ClassVar.
-    HORIZONTAL_BREAKPOINTS = [(0, "narrow"), (70, "wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "narrow"), (70, "wide")]  # noqa: RUF012 - no ClassVar in Textual
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "leave", "Quit", priority=True),
         Binding("ctrl+n", "next_room(1)", "Next room", priority=True),
