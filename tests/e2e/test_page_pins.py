@@ -49,6 +49,14 @@ async def look(person: Person) -> Locator:
     return pins(person).locator(".said")
 
 
+async def look_in_vain(person: Person, wire: Wire) -> Locator:
+    """Open the panel while no answer comes; see `look`."""
+    wire.hold.add("history")
+    said = await look(person)
+    await expect(pins(person)).to_contain_text("Loading…")
+    return said
+
+
 async def behind(wire: Wire, visit: Visits, server: ServerProcess) -> Person:
     """Let alice in, whose frames pass through our hands."""
     alice = await visit.prepare()
@@ -112,9 +120,7 @@ async def test_pins_are_asked_for_again_where_that_failed(serve: Servers, visit:
     async with moderating(server) as bob:
         await pin(bob, 1)
         alice = await behind(wire, visit, server)
-        wire.hold.add("history")
-        said = await look(alice)
-        await expect(pins(alice)).to_contain_text("Loading…")
+        said = await look_in_vain(alice, wire)
         (asked,) = wire.held
         wire.send(action="error", id=asked["id"], code="unavailable", message="The disk is slow")
         await expect(pins(alice)).to_contain_text("The disk is slow")
@@ -130,9 +136,7 @@ async def test_pins_are_asked_for_again_over_another_connection(
     async with moderating(server) as bob:
         await pin(bob, 1)
         alice = await behind(wire, visit, server)
-        wire.hold.add("history")
-        said = await look(alice)
-        await expect(pins(alice)).to_contain_text("Loading…")
+        said = await look_in_vain(alice, wire)
         wire.hold.clear()
         await wire.close(3001)
         await expect(said).to_have_text(["line 1"])
