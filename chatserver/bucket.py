@@ -18,59 +18,42 @@ class Bucket:
         rate: Tokens that come back per second, above 0.
         now: The time in seconds, of the clock that is used for all calls. A clock that jumps back
             grants nothing extra; it only makes takers wait.
+
+    Attributes:
+        full_at: The time at which it is, or was, full; from then on it is as good as a new one.
     """
 
-    __slots__ = ("_capacity", "_fill_time", "_full_at", "_rate")
+    __slots__ = ("_capacity", "_fill_time", "_longest", "_rate", "full_at")
 
     def __init__(self, capacity: float, rate: float, now: float) -> None:
-        self._capacity = capacity
-        self._rate = rate
-        self._fill_time = capacity / rate
-        self._full_at = now
-
-    @property
-    def full_at(self) -> float:
-        """The time at which it is, or was, full; from then on it is as good as a new one."""
-        return self._full_at
+        self._size(capacity, rate)
+        self.full_at = now
 
     def take(self, cost: float, now: float) -> float:
-        """Take tokens if there are enough.
-
-        Args:
-            cost: Tokens to take, 0 or more; above the capacity, the capacity is taken instead.
-            now: The time in seconds.
-
-        Returns:
-            0.0 when granted, else the seconds after which the same call is; nothing is taken then.
-        """
-        if cost > self._capacity:
-            cost = self._capacity
-        start = self._full_at if self._full_at > now else now
-        full_at = start + cost / self._rate
-        wait = full_at - now - self._fill_time
-        if wait > _TOLERANCE:
-            return wait
-        self._full_at = full_at
-        return 0.0
+        """Take tokens if there are enough; see `take_all`."""
+        return take_all((self,), cost, now)
 
     def wait(self, cost: float, now: float) -> float:
         """Return what `take` would, and take nothing."""
-        before = self._full_at
-        wait = self.take(cost, now)
-        self._full_at = before
-        return wait
+        start = self.full_at if self.full_at > now else now
+        full_at = start + min(cost, self._capacity) / self._rate
+        return full_at - now - self._fill_time if full_at - now > self._longest else 0.0
 
     def give_back(self, cost: float) -> None:
         """Undo a `take` of the same cost that was granted."""
-        self._full_at -= min(cost, self._capacity) / self._rate
+        self.full_at -= min(cost, self._capacity) / self._rate
 
     def resize(self, capacity: float, rate: float, now: float) -> None:
         """Change capacity and rate; the tokens missing now stay missing, up to the new capacity."""
-        missing = max(self._full_at - now, 0.0) * self._rate
+        missing = max(self.full_at - now, 0.0) * self._rate
+        self._size(capacity, rate)
+        self.full_at = now + min(missing, capacity) / rate
+
+    def _size(self, capacity: float, rate: float) -> None:
         self._capacity = capacity
         self._rate = rate
         self._fill_time = capacity / rate
-        self._full_at = now + min(missing, capacity) / rate
+        self._longest = self._fill_time + _TOLERANCE
 
 
 def take_all(buckets: Sequence[Bucket], cost: float, now: float) -> float:
@@ -78,15 +61,22 @@ def take_all(buckets: Sequence[Bucket], cost: float, now: float) -> float:
 
     Args:
         buckets: Different ones; none at all grants everything.
-        cost: Tokens to take from each.
+        cost: Tokens to take from each, 0 or more; where it is above a bucket's capacity, that is
+            taken instead.
         now: The time in seconds.
 
     Returns:
         0.0 when granted, else the seconds after which all of them can grant it.
     """
+    # Every frame comes by here, so there is no call for each bucket.
     for bucket in buckets:
-        if bucket.take(cost, now):
+        full_at = bucket.full_at
+        if full_at < now:
+            full_at = now
+        full_at += (cost if cost < bucket._capacity else bucket._capacity) / bucket._rate
+        if full_at - now > bucket._longest:
             break
+        bucket.full_at = full_at
     else:
         return 0.0
     for before in buckets:
