@@ -7,7 +7,7 @@ with it. Everything else may change.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from chatserver.context import Context, Handshake, Hub, Outcome, Published
+from chatserver.context import Context, Handshake, Hub, Outcome
 from chatserver.errors import (
     ActionError,
     ChatError,
@@ -27,7 +27,7 @@ from chatserver.names import clean_name
 from chatserver.pending import Pending
 from chatserver.plugin import Plugin
 from chatserver.positions import Position
-from chatserver.publications import Found, Page, Publication, RoomState, Unread
+from chatserver.publications import Found, Page, Publication, Published, RoomState, Unread
 from chatserver.rights import EVERYWHERE, Grant, Right, Rights
 from chatserver.session import Identity, Reply, Session, State, StateKey, User
 

@@ -21,7 +21,7 @@ class Acknowledgements:
         most: Outcomes that may be on their way; reading stops until one is settled.
     """
 
-    __slots__ = ("_due", "_foresee", "_most", "_queue", "_room", "_settle")
+    __slots__ = ("_foresee", "_most", "_queue", "_room", "_settle")
 
     def __init__(self, settle: Settle, foresee: Settle, most: int) -> None:
         self._settle = settle
@@ -29,7 +29,6 @@ class Acknowledgements:
         self._most = most
         self._queue: deque[tuple[Envelope, Pending[Reply | None]]] = deque()
         self._room = asyncio.Event()
-        self._due = 0  # Outcomes that were settled before they called.
 
     @property
     def full(self) -> bool:
@@ -59,12 +58,10 @@ class Acknowledgements:
         self._room.set()
 
     def _advance(self) -> None:
-        self._due -= 1
-        while self._queue and self._queue[0][1].is_done:
-            self._due += 1
-            self._settle(*self._queue.popleft())
-        if self._due < 0:
-            for envelope, outcome in self._queue:
-                if outcome.is_done:
-                    self._foresee(envelope, outcome)
+        queue = self._queue
+        while queue and queue[0][1].is_done:
+            self._settle(*queue.popleft())
+        for envelope, outcome in queue:
+            if outcome.is_done:
+                self._foresee(envelope, outcome)
         self._room.set()

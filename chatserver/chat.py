@@ -11,7 +11,6 @@ from msgspec import Struct, structs
 from chatserver.addresses import Trusted
 from chatserver.config.load import Settings
 from chatserver.connection import Connection
-from chatserver.context import Published
 from chatserver.dispatch import Dispatcher
 from chatserver.endpoint import Endpoint, Identify, new_session
 from chatserver.envelope import encode_event
@@ -25,6 +24,7 @@ from chatserver.middleware import AnyMiddleware
 from chatserver.pending import Pending
 from chatserver.pipeline import Pipeline
 from chatserver.plugin import AnyPlugin
+from chatserver.publications import Published
 from chatserver.registry import (
     configured_middlewares,
     load_broker,

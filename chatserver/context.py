@@ -14,7 +14,7 @@ from chatserver.guard import ANYBODY, Guard
 from chatserver.history import History
 from chatserver.pairs import is_direct
 from chatserver.pending import Pending
-from chatserver.positions import Position
+from chatserver.publications import Published
 from chatserver.rights import Right
 from chatserver.rules import RoomRules
 from chatserver.session import Identity, Reply, Session, User
@@ -40,24 +40,6 @@ RESERVED: Final = frozenset(
 
 ABOUT: Final = frozenset({"room", "offset"})
 """Those of them that an event to a user may have, to say what it is about."""
-
-
-class Published(Struct, frozen=True, gc=False):
-    """Tell what became of a publication.
-
-    Attributes:
-        room: Where it went.
-        timestamp: When, as RFC 3339 with milliseconds.
-        position: Its place in the room's history; None where the room keeps none.
-        duplicate: Whether the same `cid` had been published before.
-        cid: The client's own id of the message, if it gave one.
-    """
-
-    room: str
-    timestamp: str
-    position: Position | None = None
-    duplicate: bool = False
-    cid: str | None = None
 
 
 class Handshake:

@@ -49,13 +49,13 @@ class FanOut:
         self._rest_until = 0.0
         self._dirty: list[Room[Session]] = []
 
-    def publish(self, room: Room[Session], frame: bytes, droppable: bool = False) -> None:
-        """Have a frame written to the room's members at the end of this tick; O(1).
+    def publish(self, room: Room[Session], *frames: bytes, droppable: bool = False) -> None:
+        """Have frames written to the room's members at the end of this tick; O(1) for each.
 
         Args:
             room: The room.
-            frame: One whole WebSocket frame.
-            droppable: Whether members that read slowly may miss it.
+            frames: Whole WebSocket frames, one at least.
+            droppable: Whether members that read slowly may miss them.
         """
         if not room.pending:
             if not self._dirty:
@@ -63,9 +63,10 @@ class FanOut:
                 self._schedule(rest if rest >= SHORTEST_REST else 0.0, self.flush_all)
             self._dirty.append(room)
         if droppable:
-            room.droppable.append(len(room.pending))
-        room.pending.append(frame)
-        room.pending_size += len(frame)
+            first = len(room.pending)
+            room.droppable.extend(range(first, first + len(frames)))
+        room.pending += frames
+        room.pending_size += sum(map(len, frames))
         if room.pending_size >= EARLY:
             self.flush(room)
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import time
 from typing import Final
 from zlib import crc32
 
-from chatserver.broker import Broker, Publication
+from chatserver.broker import Broker, Due, Publication
 from chatserver.clock import Stamper
 from chatserver.config import Config
-from chatserver.context import ABOUT, RESERVED, Hub, Published, RoomNames
+from chatserver.context import ABOUT, RESERVED, Hub, RoomNames
 from chatserver.direct_rooms import DirectRooms
 from chatserver.envelope import encode_event
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
@@ -22,8 +22,7 @@ from chatserver.history import History
 from chatserver.pairs import is_direct, pair_of
 from chatserver.pending import Pending
 from chatserver.plugin import AnyPlugin, Plugin
-from chatserver.positions import Position
-from chatserver.publications import placed
+from chatserver.publications import Published, placed
 from chatserver.rights import Right
 from chatserver.rooms import Room, RoomTable
 from chatserver.rules import RoomRules
@@ -344,15 +343,23 @@ class LocalHub(Hub):
         most = self.config.limits.max_frame_out
         return ActionError(ErrorCode.TOO_LARGE, f"The event is larger than {most} bytes")
 
-    def _deliver(self, publication: Publication, position: Position | None) -> None:
-        room = self._room(publication.room)
+    def _deliver(self, name: str, due: Sequence[Due]) -> None:
+        room = self._room(name)
         if room is None or not room.members:
             return
-        body = publication.body
-        if position is not None:
-            body = placed(body, position.offset)
-        self.stats.events += 1
-        self._fan_out.publish(room, text_frame(body), publication.ephemeral)
+        self.stats.events += len(due)
+        publish = self._fan_out.publish
+        frames: list[bytes] = []
+        for publication, position in due:
+            if position is not None:
+                frames.append(text_frame(placed(publication.body, position.offset)))
+                continue
+            if frames:
+                publish(room, *frames)
+                frames.clear()
+            publish(room, text_frame(publication.body), droppable=publication.ephemeral)
+        if frames:
+            publish(room, *frames)
 
 
 def _reserved(fields: Iterable[str]) -> ValueError:

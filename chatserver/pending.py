@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Generic, TypeVar
 
 from chatserver.errors import ActionError
 
@@ -11,6 +11,8 @@ log = logging.getLogger("chatserver.pending")
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+Call = Callable[[], object]
 
 
 class Pending(Generic[T]):
@@ -22,24 +24,22 @@ class Pending(Generic[T]):
     garbage collector while it waits: one that waits needs no list, and `then` no closure.
 
     Args:
-        future: Brings the outcome; without one, `settle` or `fail` does.
+        future: Brings the outcome; without one, `settle`, `fail` or `settle_all` does.
 
     Attributes:
         is_done: Whether the outcome is there, so that `result` may be called.
     """
 
-    __slots__ = ("_call", "_error", "_others", "_trace", "_value", "is_done")
+    __slots__ = ("_error", "_trace", "_value", "_waiting", "is_done")
 
     _value: T
     _error: BaseException | None
-    _call: Callable[[], object] | None
-    _others: list[Callable[[], object]] | None
+    _waiting: "Call | _Changed[T, Any] | list[Call | _Changed[T, Any]] | None"
 
     def __init__(self, future: "asyncio.Future[T] | None" = None) -> None:
         self.is_done = False
         self._error = None
-        self._call = None
-        self._others = None
+        self._waiting = None
         if future is not None:
             if future.done():
                 self._take(future)
@@ -56,15 +56,11 @@ class Pending(Generic[T]):
 
     def settle(self, value: T) -> None:
         """Bring the outcome, once."""
-        self._value = value
-        self._finish()
+        settle_all(((self, value),))
 
     def fail(self, error: BaseException) -> None:
         """Bring what went wrong instead; nobody has to ask for it."""
-        self._error = error
-        # An answer to a client may be one object for many: each raise would make its trace longer.
-        self._trace = None if isinstance(error, ActionError) else error.__traceback__
-        self._finish()
+        settle_all(((self, error),))
 
     @property
     def error(self) -> BaseException | None:
@@ -89,21 +85,27 @@ class Pending(Generic[T]):
         if self.is_done and self._error is None:
             return Pending.done(change(self._value))
         changed: _Changed[T, U] = _Changed()
-        changed.source = self
         changed.change = change
-        self.when_done(changed)
+        if self.is_done:
+            changed._follow(self, {})
+        else:
+            self._tell(changed)
         return changed
 
     def when_done(self, call: Callable[[], object]) -> None:
         """Call back once the outcome is there, at once if it is already."""
         if self.is_done:
             call()
-        elif self._call is None:
-            self._call = call
-        elif self._others is None:
-            self._others = [call]
         else:
-            self._others.append(call)
+            self._tell(call)
+
+    def _tell(self, waiting: "Call | _Changed[T, Any]") -> None:
+        if self._waiting is None:
+            self._waiting = waiting
+        elif isinstance(self._waiting, list):
+            self._waiting.append(waiting)
+        else:
+            self._waiting = [self._waiting, waiting]
 
     def _take(self, future: "asyncio.Future[T]") -> None:
         try:
@@ -113,39 +115,57 @@ class Pending(Generic[T]):
         else:
             self.settle(value)
 
-    def _finish(self) -> None:
+    def _arrive(self, outcome: T | BaseException, calls: dict[Call, None]) -> None:
+        if isinstance(outcome, BaseException):
+            self._error = outcome
+            # An answer may be one object for many: each raise would make its trace longer.
+            self._trace = None if isinstance(outcome, ActionError) else outcome.__traceback__
+        else:
+            self._value = outcome
         self.is_done = True
-        first, self._call = self._call, None
-        others, self._others = self._others, None
-        if first is None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
             return
-        for call in (first,) if others is None else (first, *others):
-            try:
-                call()
-            except Exception:
-                log.exception("%r failed", call)
+        for each in waiting if isinstance(waiting, list) else (waiting,):
+            if isinstance(each, _Changed):
+                each._follow(self, calls)
+            else:
+                calls[each] = None
 
 
 class _Changed(Pending[U], Generic[T, U]):
-    """Wait for another outcome, and be what a function makes of it.
+    """Be what a function makes of another outcome.
 
-    Both are set by `then`: an `__init__` of its own would have to call the other one, which takes
-    as long as all the rest.
+    It is set by `then`: an `__init__` of its own would have to call the other one, which takes as
+    long as all the rest.
     """
 
-    __slots__ = ("change", "source")
+    __slots__ = ("change",)
 
-    source: Pending[T]
     change: Callable[[T], U]
 
-    def __call__(self) -> None:
-        source = self.source
+    def _follow(self, source: Pending[T], calls: dict[Call, None]) -> None:
+        outcome: U | BaseException
         if source._error is not None:
-            self.fail(source._error)
-            return
-        try:
-            value = self.change(source._value)
-        except Exception as error:
-            self.fail(error)
+            outcome = source._error
         else:
-            self.settle(value)
+            try:
+                outcome = self.change(source._value)
+            except Exception as error:
+                outcome = error
+        self._arrive(outcome, calls)
+
+
+def settle_all(outcomes: Iterable[tuple[Pending[T], T | BaseException]]) -> None:
+    """Bring many outcomes, or what went wrong with them, in one step.
+
+    Whoever waits for several of them is called once, when all are there.
+    """
+    calls: dict[Call, None] = {}
+    for pending, outcome in outcomes:
+        pending._arrive(outcome, calls)
+    for call in calls:
+        try:
+            call()
+        except Exception:
+            log.exception("%r failed", call)

@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Raw, Struct
 
 from chatserver.guard import ANYBODY, Guard
+from chatserver.positions import Position
 
 MOST_UNREAD: Final = 1000
 """Messages at which counting ends: there are so many, or more."""
@@ -50,6 +51,24 @@ class Publication(Struct, frozen=True, gc=False):
     target: int | None = None
     erases: bool = False
     guard: Guard = ANYBODY
+
+
+class Published(Struct, frozen=True, gc=False):
+    """Tell what became of a publication.
+
+    Attributes:
+        room: Where it went.
+        timestamp: When, as RFC 3339 with milliseconds.
+        position: Its place in the room's history; None where the room keeps none.
+        duplicate: Whether the same `cid` had been published before.
+        cid: The client's own id of the message, if it gave one.
+    """
+
+    room: str
+    timestamp: str
+    position: Position | None = None
+    duplicate: bool = False
+    cid: str | None = None
 
 
 class RoomState(Struct, frozen=True):

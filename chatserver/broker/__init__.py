@@ -7,23 +7,25 @@ file and are found through the entry-point group ``chatserver.brokers``.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
 from chatserver.config import Config
-from chatserver.context import Published
 from chatserver.history import History
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Publication
+from chatserver.publications import Publication, Published
 from chatserver.stats import StoreStats
 
-__all__ = ["Broker", "Deliver", "Publication"]
+__all__ = ["Broker", "Deliver", "Due", "Publication"]
 
 
-Deliver = Callable[[Publication, Position | None], None]
-"""Hand a publication to this process's members; called in the order of the room."""
+Due = tuple[Publication, Position | None]
+"""A publication and its place in the room's history, if it has one."""
+
+Deliver = Callable[[str, Sequence[Due]], None]
+"""Hand publications of a room to this process's members; called in the order of the room."""
 
 
 class Broker(History):

@@ -1,19 +1,17 @@
 """Carry publications within one process and keep them in a store beside it."""
 
 import asyncio
-from collections.abc import Collection, Mapping
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from chatserver.broker import Broker, Deliver
+from chatserver.broker import Broker, Deliver, Due
 from chatserver.broker.cursors import Cursors
 from chatserver.broker.line import Line
 from chatserver.broker.pages import Pages
 from chatserver.broker.reads import Reads, Wanted
 from chatserver.broker.tail import ROOM_BYTES, ROOM_MOST, Tails
 from chatserver.config import Config, LimitsConfig, RoomConfig, StoreConfig
-from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.fold import Messages, Reactions
 from chatserver.guard import missing
@@ -26,6 +24,7 @@ from chatserver.publications import (
     Found,
     Page,
     Publication,
+    Published,
     RoomState,
     Rules,
     Unread,
@@ -33,7 +32,7 @@ from chatserver.publications import (
 )
 from chatserver.rules import RoomRules
 from chatserver.stats import StoreStats
-from chatserver.store import UNBOUNDED, Store, Stored
+from chatserver.store import UNBOUNDED, Settled, Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
 
@@ -97,8 +96,8 @@ class EmbeddedBroker(Broker):
         """Open the store; see `Store.startup` for what can be wrong with it."""
         self._loop = asyncio.get_running_loop()
         await super().startup(deliver)
-        await self._memory.startup(self._rules, self._trim)
-        await self.store.startup(self._rules, self._trim)
+        await self._memory.startup(self._rules, self._trim, self._settle)
+        await self.store.startup(self._rules, self._trim, self._settle)
 
     @property
     def failure(self) -> str | None:
@@ -126,21 +125,20 @@ class EmbeddedBroker(Broker):
             return Pending.done(
                 Published(publication.room, publication.timestamp, cid=publication.cid)
             )
-        pending: Pending[Published] = Pending()
         line = self._lines.get(publication.room)
         if line is None:
             line = self._lines[publication.room] = Line()
         line.appended += 1
-        settle = partial(self._settle, publication, line, pending)
         try:
-            store.append(publication, settle)
+            return store.append(publication)
         except ActionError as error:
             # What waits in line does not wait for this one.
             line.appended -= 1
             if line.settled == line.appended:
                 del self._lines[publication.room]
-            pending.fail(error)
-        return pending
+            refused: Pending[Published] = Pending()
+            refused.fail(error)
+            return refused
 
     def subscribe(self, room: str) -> None:
         """Begin to deliver a room."""
@@ -298,39 +296,27 @@ class EmbeddedBroker(Broker):
             return self.store
         return self._memory if durability is Durability.MEMORY else None
 
-    def _settle(
-        self,
-        publication: Publication,
-        line: Line,
-        pending: Pending[Published],
-        outcome: Stored | ActionError,
-    ) -> None:
-        room = publication.room
-        line.settled += 1
-        if line.settled == line.appended and self._lines.get(room) is line:
-            del self._lines[room]
-        try:
+    def _settle(self, settled: Sequence[Settled]) -> None:
+        room = settled[0][0].room
+        line = self._lines[room]
+        stored: list[Publication] = []
+        due: list[Due] = []
+        first = None
+        for publication, _, outcome in settled:
+            line.settled += 1
             if isinstance(outcome, Stored) and not outcome.duplicate:
-                # A read that began before this one was delivered is of no use to who asks now.
-                self._forget(room)
-                self._tails.add(publication, outcome.position)
-                self._hand_out(publication, outcome.position)
-            while line.waiting and (passed := line.next()) is not None:
-                self._hand_out(passed, None)
-        finally:
-            # Last: who is told may publish again, and that is to come after.
-            if isinstance(outcome, Stored):
-                pending.settle(
-                    Published(
-                        room,
-                        outcome.timestamp,
-                        outcome.position,
-                        outcome.duplicate,
-                        publication.cid,
-                    )
-                )
-            else:
-                pending.fail(outcome)
+                first = first or outcome.position
+                stored.append(publication)
+                due.append((publication, outcome.position))
+            if line.waiting:
+                due.extend((passed, None) for passed in line.due())
+        if line.settled == line.appended:
+            del self._lines[room]
+        if first is not None:
+            # A read that began before these were delivered is of no use to who asks now.
+            self._forget(room)
+            self._tails.add(room, first, stored)
+        self._hand_out(room, due)
 
     def _trim(self, room: str, oldest: int) -> None:
         self._forget(room)
@@ -353,11 +339,11 @@ class EmbeddedBroker(Broker):
         line = self._lines.get(publication.room)
         due = publication if line is None else line.wait(publication)
         if due is not None:
-            self._hand_out(due, None)
+            self._hand_out(due.room, ((due, None),))
 
-    def _hand_out(self, publication: Publication, position: Position | None) -> None:
-        if publication.room in self._subscribed or is_direct(publication.room):
-            self.deliver(publication, position)
+    def _hand_out(self, room: str, due: Sequence[Due]) -> None:
+        if due and (room in self._subscribed or is_direct(room)):
+            self.deliver(room, due)
 
     def _read(self, store: Store, room: str, wanted: Wanted) -> "asyncio.Task[Page]":
         return self._reads.share(room, wanted, lambda: self._fetch(store, room, wanted))

@@ -1,6 +1,7 @@
 """Keep what is not stored in its place among what is being stored."""
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from chatserver.publications import Publication
@@ -33,8 +34,7 @@ class Line:
         self.waiting.append((self.appended, publication))
         return self.waiting.popleft()[1] if len(self.waiting) > MOST else None
 
-    def next(self) -> Publication | None:
-        """Return one whose turn has come."""
-        if self.waiting and self.waiting[0][0] <= self.settled:
-            return self.waiting.popleft()[1]
-        return None
+    def due(self) -> Iterator[Publication]:
+        """Iterate over those whose turn has come; they wait no longer."""
+        while self.waiting and self.waiting[0][0] <= self.settled:
+            yield self.waiting.popleft()[1]

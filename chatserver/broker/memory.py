@@ -6,14 +6,13 @@ from typing import Self
 
 from chatserver.broker import Broker, Publication
 from chatserver.config import Config
-from chatserver.context import Published
 from chatserver.errors import ConfigError
 from chatserver.fold import Messages, Reactions
 from chatserver.guard import missing
 from chatserver.pairs import is_direct
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Durability, Found, Page, RoomState, Unread
+from chatserver.publications import Durability, Found, Page, Published, RoomState, Unread
 
 
 class MemoryBroker(Broker):
@@ -37,7 +36,7 @@ class MemoryBroker(Broker):
         if publication.target is not None:
             raise missing()
         if publication.room in self._rooms or is_direct(publication.room):
-            self.deliver(publication, None)
+            self.deliver(publication.room, ((publication, None),))
         return Pending.done(Published(publication.room, publication.timestamp, cid=publication.cid))
 
     def subscribe(self, room: str) -> None:

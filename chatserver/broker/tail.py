@@ -1,6 +1,7 @@
 """Keep the newest publications of active rooms in memory, bounded by room and altogether."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
@@ -61,10 +62,13 @@ class Tail:
         """The room's state, if it is known without asking the store."""
         return None if self.oldest is None else RoomState(self.epoch, self.top, self.oldest)
 
-    def append(self, publication: Publication) -> None:
-        """Add the next one."""
-        self.publications.append(publication)
-        self.size += len(publication.body) + COST
+    def append(self, publications: Sequence[Publication]) -> None:
+        """Add the next ones."""
+        for offset, each in enumerate(publications, self.top + 1):
+            self.publications.append(each)
+            self.size += len(each.body) + COST
+            if each.erases:
+                self.erase(each.target, offset)
 
     def prepend(self, page: Page) -> None:
         """Take from a page what lies before the first one, if it reaches that far."""
@@ -186,20 +190,17 @@ class Tails:
             self._tails.move_to_end(room)
         return tail
 
-    def add(self, publication: Publication, position: Position) -> None:
-        """Add a publication that was given the next position of its room."""
-        room = publication.room
+    def add(self, room: str, first: Position, publications: Sequence[Publication]) -> None:
+        """Add publications that were given the next positions of their room."""
         tail = self._tails.get(room)
-        if tail is None or tail.top + 1 != position.offset or tail.epoch != position.epoch:
+        if tail is None or tail.top + 1 != first.offset or tail.epoch != first.epoch:
             self.forget(room)
-            oldest = 1 if position.offset == 1 else None
-            tail = self._begin(room, Tail(position.epoch, position.offset, oldest))
+            oldest = 1 if first.offset == 1 else None
+            tail = self._begin(room, Tail(first.epoch, first.offset, oldest))
         else:
             self._tails.move_to_end(room)
         before = tail.size
-        tail.append(publication)
-        if publication.erases:
-            tail.erase(publication.target, position.offset)
+        tail.append(publications)
         self._fit(tail, before)
 
     def seed(self, room: str, page: Page, *, current: bool) -> None:

@@ -6,18 +6,29 @@ trimming and erasing never give it to another one. Implementations stand beside 
 is made with one.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import groupby
 from typing import Final
-
-from msgspec import Struct
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.fold import Messages, Reactions
+from chatserver.pending import Pending, settle_all
 from chatserver.positions import Position
-from chatserver.publications import Found, Page, Publication, RoomState, Rules, Unread
+from chatserver.publications import (
+    Found,
+    Page,
+    Publication,
+    Published,
+    RoomState,
+    Rules,
+    Unread,
+)
 from chatserver.stats import StoreStats
+
+log = logging.getLogger("chatserver.store")
 
 CONFLICT: Final = ActionError(
     ErrorCode.CONFLICT, "This cid was used for another message; take a new one", field="$.cid"
@@ -67,25 +78,30 @@ def slack(length: int) -> int:
     return max(16, length // 8)
 
 
-class Stored(Struct, frozen=True, gc=False):
-    """Tell where a publication is kept.
+class Stored(Published, frozen=True, gc=False):
+    """Tell where a publication is kept: it has a place for ever.
 
-    Attributes:
-        position: Its place for ever.
-        timestamp: Its timestamp; that of the first where it is a duplicate.
-        duplicate: Whether the same `cid` had been stored before.
+    The timestamp of a duplicate is that of the first.
     """
 
-    position: Position
+    room: str
     timestamp: str
+    position: Position
     duplicate: bool = False
+    cid: str | None = None
 
 
-Settle = Callable[[Stored | ActionError], None]
-"""Take an outcome; called in the event loop, in the order of storing, once for each append.
+Outcome = Stored | ActionError
+"""What became of a publication."""
 
-A plain function: the broker turns many outcomes a tick into replies and deliveries, and a future
-each would cost more than the storing itself.
+Settled = tuple[Publication, Pending[Published], Outcome]
+"""A publication, who waits to hear of it, and what they will hear."""
+
+Settle = Callable[[Sequence[Settled]], None]
+"""Take outcomes of one room, in the order of storing; called in the event loop.
+
+Those who wait hear of them afterwards. Many at once, because thousands a second come back: what is
+done for a room and not for each publication is done once.
 """
 
 Trimmed = Callable[[str, int], None]
@@ -109,12 +125,15 @@ class Store(ABC):
         """What has been stored so far; costs a look at the medium."""
 
     @abstractmethod
-    async def startup(self, rules: Rules, trimmed: Trimmed | None = None) -> None:
+    async def startup(
+        self, rules: Rules, trimmed: Trimmed | None = None, settle: Settle | None = None
+    ) -> None:
         """Open.
 
         Args:
             rules: Tells how each room is kept.
             trimmed: Is told when publications are no longer kept.
+            settle: Is told what became of publications.
 
         Raises:
             StoreError: It cannot be opened, or is not ours; the message says what to do.
@@ -125,10 +144,10 @@ class Store(ABC):
         """Settle what is queued, then close."""
 
     @abstractmethod
-    def append(self, publication: Publication, settle: Settle) -> None:
+    def append(self, publication: Publication) -> Pending[Published]:
         """Queue a publication; its place in the room's order is given by the order of the calls.
 
-        The outcome is an `ActionError` where it is not stored: ``conflict`` for a `cid` that was
+        The outcome raises `ActionError` where it is not stored: ``conflict`` for a `cid` that was
         used for another payload, ``unavailable`` where the medium failed or a bound is reached.
         What was queued behind that fails with it, so that the order holds: all for the same room
         or, at a bound, the same user's for the same room.
@@ -245,3 +264,18 @@ class Store(ABC):
         Raises:
             ActionError: ``unavailable``.
         """
+
+
+def hand_on(outcomes: Sequence[Settled], settle: Settle | None) -> None:
+    """Settle outcomes room by room, as far as they follow each other, then tell those who wait."""
+    if settle is not None:
+        for _, settled in groupby(outcomes, _room):
+            try:
+                settle([*settled])
+            except Exception:
+                log.exception("outcomes could not be handed on")
+    settle_all((waiting, outcome) for _, waiting, outcome in outcomes)
+
+
+def _room(settled: Settled) -> str:
+    return settled[0].room

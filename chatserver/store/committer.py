@@ -6,19 +6,28 @@ import math
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic, time
 from typing import Final
 
 from chatserver.errors import ActionError, ErrorCode
-from chatserver.publications import Publication
+from chatserver.pending import Pending
+from chatserver.publications import Publication, Published
 from chatserver.stats import StoreStats
-from chatserver.store import Moves, Settle, Trimmed, unavailable
+from chatserver.store import (
+    Moves,
+    Outcome,
+    Settle,
+    Settled,
+    Trimmed,
+    hand_on,
+    unavailable,
+)
 from chatserver.store.failures import Verdict, broken, is_of_disk, judge
 from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
 from chatserver.store.threads import leave_signals
-from chatserver.store.writer import Outcome, Writer
+from chatserver.store.writer import Writer
 
 log = logging.getLogger("chatserver.store")
 
@@ -37,7 +46,7 @@ FAULT: Final = Verdict(
     log="messages are refused after a fault in the store",
 )
 
-Item = tuple[Publication, Settle]
+Item = tuple[Publication, Pending[Published]]
 
 Judge = Callable[[Publication], ActionError | None]
 """Tell why a publication that is queued behind a refusal is refused as well, if it is."""
@@ -52,6 +61,7 @@ class Committer:
         most: Publications that may be queued.
         most_bytes: Bytes of bodies that may be queued.
         trimmed: Is told when publications are no longer kept.
+        settle: Is told what became of publications.
     """
 
     def __init__(
@@ -61,6 +71,7 @@ class Committer:
         most: int,
         most_bytes: int,
         trimmed: Trimmed | None = None,
+        settle: Settle | None = None,
     ) -> None:
         self.failure: str | None = None
         self._connection = connection
@@ -69,6 +80,7 @@ class Committer:
         self._most = most
         self._most_bytes = most_bytes
         self._trimmed = trimmed
+        self._settle = settle
         self._floors: dict[str, int] = {}
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -78,7 +90,7 @@ class Committer:
         self._moves: list[tuple[Moves, asyncio.Future[None]]] = []
         self._queued = 0
         self._queued_bytes = 0
-        self._settled: deque[tuple[Item, Outcome]] = deque()
+        self._settled: deque[Settled] = deque()
         self._settling = False
         self._kicked = False
         self._refusing = False
@@ -89,7 +101,7 @@ class Committer:
 
     # In the loop
 
-    def append(self, publication: Publication, settle: Settle) -> None:
+    def append(self, publication: Publication) -> Pending[Published]:
         """Queue a publication; see `Store.append`."""
         if self.failure is not None:
             raise broken()
@@ -100,11 +112,13 @@ class Committer:
             raise unavailable("The server is shutting down; connect again in a moment", 1)
         self._queued += 1
         self._queued_bytes += size
+        pending: Pending[Published] = Pending()
         with self._lock:
-            self._queue.append((publication, settle))
+            self._queue.append((publication, pending))
         if not self._kicked:
             self._kicked = True
             self._loop.call_soon(self._kick)
+        return pending
 
     @property
     def stats(self) -> StoreStats:
@@ -139,8 +153,7 @@ class Committer:
         self._stopping = True
         self._wake.set()
         await self._ended
-        while self._settled:
-            self._settle_one()
+        self._hand_on(len(self._settled))
         await asyncio.to_thread(self._thread.join)
 
     def _kick(self) -> None:
@@ -148,28 +161,24 @@ class Committer:
         self._wake.set()
 
     def _take_outcomes(self, batch: list[Item], outcomes: list[Outcome]) -> None:
-        self._settled.extend(zip(batch, outcomes, strict=True))
+        self._settled.extend(_settled(batch, outcomes))
         if not self._settling:
             self._settling = True
             self._settle_some()
 
     def _settle_some(self) -> None:
-        for _ in range(min(len(self._settled), AT_ONCE)):
-            self._settle_one()
+        self._hand_on(min(len(self._settled), AT_ONCE))
         self._settling = bool(self._settled)
         if self._settling:
             self._loop.call_soon(self._settle_some)
         elif self._floors:
             self._tell_floors()
 
-    def _settle_one(self) -> None:
-        (publication, settle), outcome = self._settled.popleft()
-        self._queued -= 1
-        self._queued_bytes -= len(publication.body)
-        try:
-            settle(outcome)
-        except Exception:
-            log.exception("an outcome could not be handed on")
+    def _hand_on(self, count: int) -> None:
+        outcomes = [self._settled.popleft() for _ in range(count)]
+        self._queued -= count
+        self._queued_bytes -= sum(len(publication.body) for publication, _, _ in outcomes)
+        hand_on(outcomes, self._settle)
 
     def _take_floors(self, floors: dict[str, int]) -> None:
         self._floors.update(floors)
@@ -184,7 +193,7 @@ class Committer:
 
     def _refuse(self, batch: list[Item], outcomes: list[Outcome], judge_behind: Judge) -> None:
         # What is queued behind a refusal must not be stored before the refusal is known.
-        self._settled.extend(zip(batch, outcomes, strict=True))
+        self._settled.extend(_settled(batch, outcomes))
         with self._lock:
             queue, self._queue = self._queue, []
         for item in queue:
@@ -192,18 +201,16 @@ class Committer:
             if refusal is None:
                 self._queue.append(item)
             else:
-                self._settled.append((item, refusal))
-        while self._settled:
-            self._settle_one()
+                self._settled.append((*item, refusal))
+        self._hand_on(len(self._settled))
 
     def _give_up(self, failure: str) -> None:
         self.failure = failure
         with self._lock:
             queue, self._queue = self._queue, []
             moves, self._moves = self._moves, []
-        self._settled.extend((item, broken()) for item in queue)
-        while self._settled:
-            self._settle_one()
+        self._settled.extend((*item, broken()) for item in queue)
+        self._hand_on(len(self._settled))
         for _, moved in moves:
             _settle_moves(moved, broken())
 
@@ -353,6 +360,11 @@ class Committer:
             self.failure = f"the store could not be closed in order: {error}"
             log.error(self.failure)
             self._connection.close()
+
+
+def _settled(batch: Sequence[Item], outcomes: Sequence[Outcome]) -> Iterator[Settled]:
+    for (publication, pending), outcome in zip(batch, outcomes, strict=True):
+        yield publication, pending, outcome
 
 
 def _settle_moves(moved: "asyncio.Future[None]", error: ActionError | None) -> None:

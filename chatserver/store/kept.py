@@ -6,7 +6,6 @@ from typing import Final
 
 from msgspec import structs
 
-from chatserver.errors import ActionError
 from chatserver.fold import (
     MOST_CHANGES,
     SPAN,
@@ -21,7 +20,7 @@ from chatserver.fold import (
 from chatserver.guard import Target, refusal
 from chatserver.positions import Position
 from chatserver.publications import COST, Publication, RoomState, size_of
-from chatserver.store import Stored, slack
+from chatserver.store import Outcome, Stored, slack
 
 LINK: Final = 250
 """Bytes that an answer or a change takes in memory beside what other publications do."""
@@ -87,7 +86,7 @@ class Kept:
         excess = len(self.publications) - self._length
         return excess if excess >= slack(self._length) else 0
 
-    def add(self, publication: Publication) -> Stored | ActionError:
+    def add(self, publication: Publication) -> Outcome:
         """Add the next one, or return why it may not be."""
         offset, target = self.first + len(self.publications), publication.target
         if target is not None:
@@ -106,7 +105,8 @@ class Kept:
             self._changes.add(target, offset)
             if publication.kind == "pin" and not self._was_pinned(target):
                 insort(self._pins, target)
-        return Stored(Position(self.epoch, offset), publication.timestamp)
+        position = Position(self.epoch, offset)
+        return Stored(publication.room, publication.timestamp, position, cid=publication.cid)
 
     def drop(self, count: int) -> None:
         """Forget the oldest ones."""

@@ -12,12 +12,14 @@ from chatserver.errors import ActionError
 from chatserver.fold import Messages, Reactions
 from chatserver.guard import missing
 from chatserver.pairs import is_direct, pair_of
+from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import (
     UNREAD_WITHIN,
     Found,
     Page,
     Publication,
+    Published,
     RoomState,
     Rules,
     Unread,
@@ -30,10 +32,12 @@ from chatserver.store import (
     TOO_MANY_ROOMS,
     UNBOUNDED,
     Moves,
+    Outcome,
     Settle,
     Store,
     Stored,
     Trimmed,
+    hand_on,
     too_many_of_user,
     unavailable,
 )
@@ -79,6 +83,7 @@ class MemoryStore(Store):
         self._direct: dict[str, list[str]] = {}
         self._cids: OrderedDict[tuple[str, str, str], Receipt] = OrderedDict()
         self._trimmed: Trimmed | None = None
+        self._settle: Settle | None = None
         self._cursors: dict[str, dict[str, Position]] = {}
         self._rules: Rules | None = None
 
@@ -92,10 +97,13 @@ class MemoryStore(Store):
         """What has been stored so far; nothing waits, and there are no files."""
         return self._stats
 
-    async def startup(self, rules: Rules, trimmed: Trimmed | None = None) -> None:
+    async def startup(
+        self, rules: Rules, trimmed: Trimmed | None = None, settle: Settle | None = None
+    ) -> None:
         """Begin with no rooms."""
         self._rules = rules
         self._trimmed = trimmed
+        self._settle = settle
 
     async def cleanup(self) -> None:
         """Forget everything."""
@@ -107,16 +115,19 @@ class MemoryStore(Store):
         self._size = 0
         self._cursors.clear()
 
-    def append(self, publication: Publication, settle: Settle) -> None:
+    def append(self, publication: Publication) -> Pending[Published]:
         """Keep a publication; see `Store.append`."""
         if self._rules is None:
             raise unavailable("The server is shutting down; connect again in a moment", 1)
-        settle(self._receipt(publication) or self._add(publication, self._rules))
+        pending: Pending[Published] = Pending()
+        outcome = self._receipt(publication) or self._add(publication, self._rules)
+        hand_on([(publication, pending, outcome)], self._settle)
         room = self._rooms.get(publication.room)
         if room is not None:
             self._trim(publication.room, room, room.excess)
             self.vacate(publication.room)
         self._fit()
+        return pending
 
     def vacate(self, name: str) -> None:
         """End a room in which no message is left, if nobody is in it.
@@ -215,7 +226,7 @@ class MemoryStore(Store):
                 if position is not None:
                     cursors[room] = position
 
-    def _add(self, publication: Publication, rules: Rules) -> Stored | ActionError:
+    def _add(self, publication: Publication, rules: Rules) -> Outcome:
         name, creator = publication.room, publication.user
         room = self._rooms.get(name)
         if room is None:
@@ -238,14 +249,14 @@ class MemoryStore(Store):
             self._stats.stored += 1
         return outcome
 
-    def _receipt(self, publication: Publication) -> Stored | ActionError | None:
+    def _receipt(self, publication: Publication) -> Outcome | None:
         receipt = None if publication.cid is None else self._cids.get(_key(publication))
         if receipt is None:
             return None
         position, timestamp, checksum = receipt
         if checksum != publication.checksum:
             return CONFLICT
-        return Stored(position, timestamp, duplicate=True)
+        return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)
 
     def _note(self, publication: Publication, stored: Stored) -> None:
         if publication.cid is not None:

@@ -9,8 +9,17 @@ from time import time
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode, StoreError
 from chatserver.fold import Messages, Reactions
+from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Found, Page, Publication, RoomState, Rules, Unread
+from chatserver.publications import (
+    Found,
+    Page,
+    Publication,
+    Published,
+    RoomState,
+    Rules,
+    Unread,
+)
 from chatserver.stats import StoreStats
 from chatserver.store import UNBOUNDED, Moves, Settle, Store, Trimmed
 from chatserver.store.committer import Committer
@@ -63,7 +72,9 @@ class SqliteStore(Store):
         stats.size = sum(file.stat().st_size for file in files if file.exists())
         return stats
 
-    async def startup(self, rules: Rules, trimmed: Trimmed | None = None) -> None:
+    async def startup(
+        self, rules: Rules, trimmed: Trimmed | None = None, settle: Settle | None = None
+    ) -> None:
         """Lock the file, open it and start the threads; see `Store.startup`."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,7 +95,9 @@ class SqliteStore(Store):
             lock.close()
             raise
         self._lock = lock
-        self._committer = Committer(connection, writer, self._most, self._most_bytes, trimmed)
+        self._committer = Committer(
+            connection, writer, self._most, self._most_bytes, trimmed, settle
+        )
         self._can_search = writer.can_search
         self._searcher = Searcher(self._path, self._patience, self._committer.reached)
 
@@ -95,9 +108,9 @@ class SqliteStore(Store):
         await self._committer.close()
         self._lock.close()
 
-    def append(self, publication: Publication, settle: Settle) -> None:
+    def append(self, publication: Publication) -> Pending[Published]:
         """Queue a publication; see `Store.append`."""
-        self._committer.append(publication, settle)
+        return self._committer.append(publication)
 
     async def read(self, room: str, after: int, limit: int, max_bytes: int) -> Page:
         """Read forwards; see `Store.read`."""

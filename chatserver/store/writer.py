@@ -14,7 +14,7 @@ from chatserver.guard import missing
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
 from chatserver.stats import StoreStats
-from chatserver.store import CONFLICT, FULL, UNBOUNDED, Moves, Stored
+from chatserver.store import CONFLICT, FULL, UNBOUNDED, Moves, Outcome, Stored
 from chatserver.store.cursors import move_cursors
 from chatserver.store.index import Index
 from chatserver.store.ledger import Ledger, Room
@@ -25,7 +25,6 @@ from chatserver.store.targets import Targets
 
 log = logging.getLogger("chatserver.store")
 
-Outcome = Stored | ActionError
 Stream = tuple[str, str | None]
 """What one user publishes to one room."""
 
@@ -302,7 +301,8 @@ class Writer:
                     each.body,
                 )
             )
-            outcomes.append(Stored(Position(room.epoch, offset), each.timestamp))
+            position = Position(room.epoch, offset)
+            outcomes.append(Stored(each.room, each.timestamp, position, cid=each.cid))
         self._insert(rows)
         insert_replies(self._connection, replies)
         for each, outcome in zip(batch, outcomes, strict=True):
@@ -379,4 +379,5 @@ def _again(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
     offset, timestamp, checksum = receipt
     if checksum != publication.checksum:
         return CONFLICT
-    return Stored(Position(room.epoch, offset), timestamp, duplicate=True)
+    position = Position(room.epoch, offset)
+    return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)

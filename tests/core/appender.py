@@ -12,7 +12,6 @@ from pathlib import Path
 
 from chatserver.errors import ActionError
 from chatserver.publications import Publication, keep_all
-from chatserver.store import Stored
 from chatserver.store.sqlite import SqliteStore
 
 ROOMS = 8
@@ -31,19 +30,27 @@ async def main(path: Path, life: str, pages: str | None = None) -> None:
         name = f"{life}.{number}"
         body = f'{{"text":"life{life} number{number}"}}'
 
-        def settle(outcome: Stored | ActionError) -> None:
-            if isinstance(outcome, ActionError):
-                os.write(1, f"{room} refused {outcome.code} {name}\n".encode())
+        sent = Publication(f"room{room}", body.encode(), STAMP, "ann", name, checksum=100)
+
+        def settle() -> None:
+            try:
+                place = pending.result().position
+            except ActionError as error:
+                refused(error)
                 return
-            line = f"{room} {outcome.position.epoch} {outcome.position.offset} {name}\n"
-            os.write(1, line.encode())
+            assert place is not None
+            os.write(1, f"{room} {place.epoch} {place.offset} {name}\n".encode())
             send(room, number + IN_FLIGHT)
 
-        sent = Publication(f"room{room}", body.encode(), STAMP, "ann", name, checksum=100)
+        def refused(error: ActionError) -> None:
+            os.write(1, f"{room} refused {error.code} {name}\n".encode())
+
         try:
-            store.append(sent, settle)
+            pending = store.append(sent)
         except ActionError as error:
-            settle(error)
+            refused(error)
+        else:
+            pending.when_done(settle)
 
     for number in range(IN_FLIGHT):
         for room in range(ROOMS):

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from chatserver.errors import ActionError
 from chatserver.publications import Publication, Rules, keep_all
 from chatserver.store import Store, Stored
 from chatserver.store.sqlite import SqliteStore
@@ -31,14 +30,17 @@ def publication(
 def append(store: Store, sent: Publication) -> "asyncio.Future[Stored]":
     """Append, and return a future of the outcome."""
     future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+    pending = store.append(sent)
 
-    def settle(outcome: Stored | ActionError) -> None:
-        if isinstance(outcome, Stored):
-            future.set_result(outcome)
+    def settle() -> None:
+        if pending.error is not None:
+            future.set_exception(pending.error)
         else:
-            future.set_exception(outcome)
+            stored = pending.result()
+            assert isinstance(stored, Stored)
+            future.set_result(stored)
 
-    store.append(sent, settle)
+    pending.when_done(settle)
     return future
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from chatserver.broker import Broker, Publication
+from chatserver.broker import Broker, Due, Publication
 from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.broker.memory import MemoryBroker
 from chatserver.broker.tail import Tails
-from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.fold import Messages
 from chatserver.guard import Guard
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Durability, Found, Keeping, Page, RoomState, Unread
+from chatserver.publications import Durability, Found, Keeping, Page, Published, RoomState, Unread
 from chatserver.store.sqlite import SqliteStore
 from tests.core.histories import answer, delete, edit, message, pin, reaction
 
@@ -55,8 +54,9 @@ class Bench:
     on_disk: bool = False
     delivered: list[tuple[Publication, Position | None]] = field(default_factory=list)
 
-    def deliver(self, publication: Publication, position: Position | None) -> None:
-        self.delivered.append((publication, position))
+    def deliver(self, room: str, due: Sequence[Due]) -> None:
+        assert {publication.room for publication, _ in due} == {room}
+        self.delivered += due
 
     @property
     def bodies(self) -> list[bytes]:

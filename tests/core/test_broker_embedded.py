@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from chatserver.broker import Due
 from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.broker.line import MOST
 from chatserver.broker.tail import Tails
-from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.fold import Messages
 from chatserver.pending import Pending
@@ -20,11 +20,12 @@ from chatserver.publications import (
     Keeping,
     Page,
     Publication,
+    Published,
     RoomState,
     Rules,
     keep_all,
 )
-from chatserver.store import Settle, Stored, Trimmed
+from chatserver.store import Settle, Settled, Trimmed
 from chatserver.store.sqlite import SqliteStore
 from tests.core.histories import edit, reaction
 from tests.core.stores import STAMP, publication
@@ -44,27 +45,27 @@ class SlowStore(SqliteStore):
         self.settle_on = True
         self.unsettled: list[Callable[[], None]] = []
 
-    async def startup(self, rules: Rules, trimmed: Trimmed | None = None) -> None:
+    async def startup(
+        self, rules: Rules, trimmed: Trimmed | None = None, settle: Settle | None = None
+    ) -> None:
         assert trimmed is not None
+        assert settle is not None
 
-        def hold(room: str, oldest: int) -> None:
+        def hold_trimmed(room: str, oldest: int) -> None:
             if self.settle_on:
                 trimmed(room, oldest)
             else:
                 self.unsettled.append(lambda: trimmed(room, oldest))
                 self.trimmed.set()
 
-        await super().startup(rules, hold)
-
-    def append(self, publication: Publication, settle: Settle) -> None:
-        def hold(outcome: Stored | ActionError) -> None:
+        def hold_settled(settled: Sequence[Settled]) -> None:
             if self.settle_on:
-                settle(outcome)
+                settle(settled)
             else:
-                self.unsettled.append(lambda: settle(outcome))
+                self.unsettled.append(lambda: settle(settled))
                 self.committed.set()
 
-        super().append(publication, hold)
+        await super().startup(rules, hold_trimmed, hold_settled)
 
     def settle_all(self) -> None:
         self.settle_on = True
@@ -100,10 +101,11 @@ class Stage:
         self.broker.subscribe("lobby")
         return self
 
-    def deliver(self, publication: Publication, position: Position | None) -> None:
-        self.delivered.append(position.offset if position else 0)
-        if self.on_deliver is not None:
-            self.on_deliver(publication, position)
+    def deliver(self, room: str, due: Sequence[Due]) -> None:
+        for each, position in due:
+            self.delivered.append(position.offset if position else 0)
+            if self.on_deliver is not None:
+                self.on_deliver(each, position)
 
     def publish(self, count: int) -> list[Pending[Published]]:
         bodies = [b'{"n":%d}' % number for number in range(1, count + 1)]
@@ -376,7 +378,7 @@ async def test_a_refusal_nobody_asks_for_is_not_reported_as_forgotten(
 ) -> None:
     broker = EmbeddedBroker(SqliteStore(tmp_path / "chat.db", most=1))
     delivered: list[Publication] = []
-    await broker.startup(lambda publication, position: delivered.append(publication))
+    await broker.startup(lambda room, due: delivered.extend(each for each, _ in due))
     broker.subscribe("lobby")
     first, refused = broker.publish(publication()), broker.publish(publication())
     assert refused.is_done
@@ -393,7 +395,7 @@ async def test_a_refusal_nobody_asks_for_is_not_reported_as_forgotten(
 async def test_a_refusal_does_not_let_others_overtake_what_is_being_stored(tmp_path: Path) -> None:
     broker = EmbeddedBroker(SqliteStore(tmp_path / "chat.db", most=1))
     delivered: list[int] = []
-    await broker.startup(lambda _, position: delivered.append(position.offset if position else 0))
+    await broker.startup(lambda _, due: delivered.extend(at.offset if at else 0 for _, at in due))
     broker.subscribe("lobby")
     stored = broker.publish(publication())
     broker.publish(publication_passing(ephemeral=False))

@@ -16,8 +16,7 @@ def numbered(first: int, last: int) -> list[Publication]:
 
 def tail(first: int, last: int, oldest: int | None) -> Tail:
     made = Tail("e", first, oldest)
-    for each in numbered(first, last):
-        made.append(each)
+    made.append(numbered(first, last))
     return made
 
 
@@ -28,7 +27,7 @@ def page(first: int, last: int, *, oldest: int = 1, top: int | None = None) -> P
 
 def filled(tails: Tails, count: int, room: str = "lobby", first: int = 1) -> None:
     for offset in range(first, first + count):
-        tails.add(publication(room, b"%d" % offset), Position("e", offset))
+        tails.add(room, Position("e", offset), [publication(room, b"%d" % offset)])
 
 
 def test_a_room_from_its_beginning_is_known_without_the_store() -> None:
@@ -82,8 +81,7 @@ def test_nothing_is_missing_where_the_store_has_nothing_older_either() -> None:
 
 def test_pages_of_memory_are_bounded_in_bytes() -> None:
     kept = Tail("e", 1, 1)
-    for _ in range(10):
-        kept.append(publication(body=b"x" * 100))
+    kept.append([publication(body=b"x" * 100)] * 10)
     forwards, backwards = kept.after(0, 100, 350), kept.before(None, 100, 350)
     assert forwards is not None
     assert backwards is not None
@@ -153,7 +151,7 @@ def test_that_a_room_is_empty_is_remembered_within_the_bounds() -> None:
     assert empty is not None
     assert empty.state == RoomState("e", 0, 1)
     assert empty.after(0, 10, FAR) == Page(RoomState("e", 0, 1), 1, [], False)
-    tails.add(publication("room4"), Position("new", 1))
+    tails.add("room4", Position("new", 1), [publication("room4")])
     begun = tails.get("room4")
     assert begun is not None
     assert begun.state == RoomState("new", 1, 1)
@@ -186,8 +184,9 @@ def test_what_was_erased_since_a_page_was_read_does_not_come_back(known: bool) -
     """The tail knows of the deletion, or began behind it."""
     tails = Tails()
     if known:
-        tails.add(publication(body=b"5"), Position("e", 5))
-    tails.add(Publication("lobby", b"{}", STAMP, target=4, erases=True), Position("e", 6))
+        tails.add("lobby", Position("e", 5), [publication(body=b"5")])
+    erasing = Publication("lobby", b"{}", STAMP, target=4, erases=True)
+    tails.add("lobby", Position("e", 6), [erasing])
     if not known:
         filled(tails, 1, first=9)
     stale = page(1, 5, top=5)

@@ -141,7 +141,7 @@ def test_a_slow_reader_s_share_leaves_out_what_may_be_dropped() -> None:
     members = Members()
     room, sink = members.room()
     for text, droppable in ((b"1", False), (b"2", True), (b"3", False), (b"4", True)):
-        members.fan_out.publish(room, text_frame(text), droppable)
+        members.fan_out.publish(room, text_frame(text), droppable=droppable)
     members.crank.turn()
     assert sink.texts == ["1", "2", "3", "4"]
     assert sink.essential == [text_frame(b"1") + text_frame(b"3")]

@@ -9,7 +9,7 @@ import pytest
 from chatserver.broker import Deliver, Publication
 from chatserver.broker.memory import MemoryBroker
 from chatserver.config import Config, LimitsConfig
-from chatserver.context import ABOUT, RESERVED, Published
+from chatserver.context import ABOUT, RESERVED
 from chatserver.errors import ActionError, CloseCode
 from chatserver.extension import NoConfig
 from chatserver.frames import text_frame
@@ -17,6 +17,7 @@ from chatserver.hub import LocalHub
 from chatserver.pending import Pending
 from chatserver.plugin import Plugin
 from chatserver.positions import Position
+from chatserver.publications import Published
 from chatserver.session import Identity, Session, User
 from chatserver.stats import Stats
 
@@ -548,7 +549,7 @@ class Numbering(MemoryBroker):
         self.top += 1
         self.seen.append(publication)
         position = Position("e", self.top)
-        self.hand_on(publication, position)
+        self.hand_on(publication.room, [(publication, position)])
         return Pending.done(Published(publication.room, publication.timestamp, position))
 
 

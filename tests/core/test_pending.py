@@ -6,7 +6,7 @@ import traceback
 import pytest
 
 from chatserver.errors import ActionError
-from chatserver.pending import Pending
+from chatserver.pending import Pending, settle_all
 
 
 def future() -> "asyncio.Future[int]":
@@ -200,3 +200,21 @@ async def test_callers_are_told_of_failures_too() -> None:
     async with asyncio.timeout(5):
         await told.wait()
     assert pending.is_done
+
+
+def test_who_waits_for_several_is_called_once_when_all_are_there() -> None:
+    pendings: list[Pending[int]] = [Pending() for _ in range(4)]
+    refused = ActionError("unavailable", "The disk is full")
+    calls: list[list[bool]] = []
+
+    def call() -> None:
+        calls.append([each.is_done for each in pendings])
+
+    changed = pendings[1].then(str)
+    for each in (pendings[0], changed, pendings[2]):
+        each.when_done(call)
+    outcomes: list[int | ActionError] = [1, 2, refused, 4]
+    settle_all(zip(pendings, outcomes, strict=True))
+    assert calls == [[True] * 4]
+    assert (pendings[0].result(), changed.result(), pendings[3].result()) == (1, "2", 4)
+    assert pendings[2].error is refused

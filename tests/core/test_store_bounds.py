@@ -11,10 +11,10 @@ from msgspec import structs
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.publications import Publication, keep_all
-from chatserver.store import Store
+from chatserver.store import Outcome, Store
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
-from chatserver.store.writer import Outcome, Writer
+from chatserver.store.writer import Writer
 from tests.core.stores import STAMP, add, append, bodies, publication
 
 MEBIBYTE = 2**20

@@ -1,11 +1,13 @@
 """What every store promises; each implementation runs the same tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 from msgspec import convert
+from msgspec.structs import replace
 
 from chatserver.errors import ActionError
 from chatserver.guard import Guard
@@ -19,7 +21,7 @@ from chatserver.publications import (
     RoomState,
     Unread,
 )
-from chatserver.store import Store, Stored
+from chatserver.store import Settled, Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
 from tests.core.stores import (
@@ -76,11 +78,31 @@ async def test_outcomes_come_in_the_order_of_the_calls(store: Store) -> None:
             done.set()
 
     for number in range(300):
-        room = f"room{number % 7}"
-        store.append(publication(room), lambda _, number=number: settle(number))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        pending = store.append(publication(f"room{number % 7}"))
+        pending.when_done(partial(settle, number))
     async with asyncio.timeout(10):
         await done.wait()
     assert seen == list(range(300))
+
+
+async def test_what_became_of_a_room_s_publications_is_told_before_those_who_wait_hear(
+    tmp_path: Path,
+) -> None:
+    for make in STORES.values():
+        told: list[tuple[str, int]] = []
+
+        def settle(settled: Sequence[Settled], told: list[tuple[str, int]] = told) -> None:
+            assert len({each.room for each, _, _ in settled}) == 1
+            assert not any(waiting.is_done for _, waiting, _ in settled)
+            for each, _, outcome in settled:
+                assert isinstance(outcome, Stored)
+                told.append((each.room, outcome.position.offset))
+
+        store = make(tmp_path)
+        await store.startup(rules, settle=settle)
+        await add(store, *numbered(2, "a"), *numbered(3, "b"), *numbered(1, "a"))
+        assert told == [("a", 1), ("a", 2), ("b", 1), ("b", 2), ("b", 3), ("a", 3)]
+        await store.cleanup()
 
 
 async def test_rooms_have_their_own_numbers_and_epochs(store: Store) -> None:
@@ -106,7 +128,7 @@ async def test_the_same_cid_is_one_publication(store: Store) -> None:
     stored, in_batch = await add(store, first, retry)
     (later,) = await add(store, retry)
     assert stored.duplicate is False
-    assert in_batch == later == Stored(stored.position, STAMP, duplicate=True)
+    assert in_batch == later == replace(stored, duplicate=True)
     (next_one,) = await add(store, publication(cid="c2"))
     assert next_one.position == Position(stored.position.epoch, 2)
 
@@ -219,7 +241,7 @@ async def test_a_cid_outlives_the_length_of_its_room(store: Store) -> None:
     await add(store, *numbered(400, "short"))
     assert (await store.state("short")).oldest > 1
     (again,) = await add(store, publication("short", cid="c1", checksum=100))
-    assert again == Stored(first.position, STAMP, duplicate=True)
+    assert again == replace(first, duplicate=True)
     with pytest.raises(ActionError, match="cid"):
         await add(store, publication("short", cid="c1", checksum=101))
     page = await store.read("short", 0, 1, FAR)
@@ -324,9 +346,9 @@ async def test_a_change_that_is_sent_again_is_the_same_whatever_has_become_of_it
     delete = change(b"delete", 1, erases=True, cid="c1", author="ann")
     _, edit, first = await add(store, publication(), change(b"edit", 1, cid="c2"), delete)
     (again,) = await add(store, delete)
-    assert again == Stored(first.position, LATER, duplicate=True)
+    assert again == replace(first, duplicate=True)
     (again,) = await add(store, change(b"edit", 1, cid="c2"))
-    assert again == Stored(edit.position, LATER, duplicate=True)
+    assert again == replace(edit, duplicate=True)
 
 
 async def test_a_refusal_leaves_no_hole_and_its_cid_free(store: Store) -> None:
@@ -438,5 +460,5 @@ async def test_after_the_end_nothing_is_taken(tmp_path: Path) -> None:
         await store.startup(rules)
         await store.cleanup()
         with pytest.raises(ActionError) as caught:
-            store.append(publication(), lambda _: None)
+            store.append(publication())
         assert caught.value.code == "unavailable"

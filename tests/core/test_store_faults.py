@@ -5,7 +5,7 @@ import resource
 import sqlite3
 import subprocess
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,10 @@ import pytest
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, keep_all
-from chatserver.store import UNBOUNDED, Stored, committer
+from chatserver.store import UNBOUNDED, Outcome, Settled, Stored, committer
 from chatserver.store.indexing import Indexing
 from chatserver.store.sqlite import SqliteStore
-from chatserver.store.writer import Outcome, Writer
+from chatserver.store.writer import Writer
 from tests.core.stores import FAR, add, append, bodies, opened, publication
 from tests.missing import missing
 
@@ -262,7 +262,7 @@ async def test_a_fault_in_the_writer_fails_its_batch_only(
         assert caught.value.code == "internal_error"
         assert "a fault in the writer" in caplog.text
         (stored,) = await add(store, publication(cid="c"))
-        assert stored == Stored(stored.position, stored.timestamp)
+        assert not stored.duplicate
         assert stored.position.offset == 2
 
 
@@ -308,11 +308,15 @@ async def test_the_end_of_the_writing_thread_is_told_and_leaves_nobody_waiting(
 async def test_a_receiver_that_fails_does_not_stop_the_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(outcome: object) -> None:
-        raise RuntimeError("cannot take it")
+    def broken(settled: Sequence[Settled]) -> None:
+        if settled[0][0].room == "lobby":
+            raise RuntimeError("cannot take it")
+        told.extend(each.room for each, _, _ in settled)
 
-    async with opened(tmp_path / "chat.db") as store:
-        store.append(publication(), broken)
-        (stored,) = await add(store, publication())
-        assert stored.position.offset == 2
+    told: list[str] = []
+    store = SqliteStore(tmp_path / "chat.db")
+    await store.startup(keep_all, settle=broken)
+    first, second = await add(store, publication(), publication("tea"))
+    assert (first.position.offset, second.position.offset, told) == (1, 1, ["tea"])
     assert "could not be handed on" in caplog.text
+    await store.cleanup()

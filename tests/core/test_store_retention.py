@@ -16,11 +16,11 @@ from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.pairs import direct_room
 from chatserver.publications import Durability, Keeping, Publication, RoomState, keep_all
-from chatserver.store import CID_LIFE, UNBOUNDED, committer
+from chatserver.store import CID_LIFE, UNBOUNDED, Outcome, committer
 from chatserver.store.retention import stamp
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
-from chatserver.store.writer import Outcome, Writer
+from chatserver.store.writer import Writer
 from chatserver.upkeep.tidy import erase
 from tests.core.histories import answer, delete, edit, message, reaction
 from tests.core.stores import FAR, add, append, found, opened

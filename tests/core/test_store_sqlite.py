@@ -2,17 +2,18 @@
 
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Rules, keep_all
-from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Stored
+from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Settled, Stored
 from chatserver.store.cursors import move_cursors, sweep_cursors
 from chatserver.store.reader import Reader
 from chatserver.store.rows import SIZES, cut
@@ -49,7 +50,7 @@ async def test_a_restart_goes_on_where_it_ended(path: Path) -> None:
         first = await add(store, publication(cid="a"), publication("tea"))
     async with opened(path) as store:
         again, second = await add(store, publication(cid="a"), publication())
-        assert again == Stored(first[0].position, STAMP, duplicate=True)
+        assert again == replace(first[0], duplicate=True)
         assert second.position == Position(first[0].position.epoch, 2)
         assert (await store.state("tea")).epoch == first[1].position.epoch
 
@@ -128,6 +129,20 @@ def test_rows_are_cut_into_statements_without_loss(count: int) -> None:
 # Forgetting
 
 
+async def test_what_follows_each_other_in_a_room_is_handed_on_at_once(path: Path) -> None:
+    told: list[list[int]] = []
+
+    def settle(settled: Sequence[Settled]) -> None:
+        told.append([int(each.body) for each, _, _ in settled])
+
+    store = SqliteStore(path)
+    await store.startup(keep_all, settle=settle)
+    rooms = ["tea", "tea", "tea", "lobby", "tea"]
+    await add(store, *[publication(room, b"%d" % place) for place, room in enumerate(rooms)])
+    assert told == [[0, 1, 2], [3], [4]]
+    await store.cleanup()
+
+
 def test_a_retry_among_new_ones_keeps_their_order_and_leaves_no_hole(path: Path) -> None:
     connection = open_file(path, 1)
     writer = Writer(connection, keep_all)
@@ -142,7 +157,7 @@ def test_a_retry_among_new_ones_keeps_their_order_and_leaves_no_hole(path: Path)
             publication("tea", cid="old"),
         ]
     )
-    assert again == Stored(first.position, STAMP, duplicate=True)
+    assert again == replace(first, duplicate=True)
     assert [each.position.offset for each in others if isinstance(each, Stored)] == [2, 3]
     assert conflict is CONFLICT
     assert isinstance(new_room, Stored)
@@ -155,7 +170,7 @@ def test_a_retry_among_new_ones_keeps_their_order_and_leaves_no_hole(path: Path)
 def test_a_message_is_retried_beside_a_change(path: Path) -> None:
     connection = open_file(path, 1)
     writer = Writer(connection, keep_all)
-    sent = [publication(cid="said"), structs.replace(edit(1), cid="edited")]
+    sent = [publication(cid="said"), replace(edit(1), cid="edited")]
     writer.write(sent)
     again = writer.write([*sent, publication(cid="new")])
     stored = [each for each in again if isinstance(each, Stored)]

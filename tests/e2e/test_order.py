@@ -7,7 +7,8 @@ from typing import Final
 import pytest
 
 from chatserver.publications import Publication
-from chatserver.store.writer import Outcome, Writer
+from chatserver.store import Outcome
+from chatserver.store.writer import Writer
 from chatserver.testing import ChatServer, Frame, Peer
 
 COUNT: Final = 300

@@ -18,16 +18,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.broker.tail import Tails
 from chatserver.config import Config, LimitsConfig
-from chatserver.context import Published
 from chatserver.errors import ActionError
 from chatserver.hub import LocalHub
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Durability, Keeping, Publication
+from chatserver.publications import Durability, Keeping, Publication, Published
 from chatserver.session import Identity, Session
 from chatserver.stats import Stats
+from chatserver.store import Outcome
 from chatserver.store.sqlite import SqliteStore
-from chatserver.store.writer import Outcome, Writer
+from chatserver.store.writer import Writer
 from tests.core.sinks import Crank, RecordingSink
 
 ROOM = "lobby"

@@ -9,12 +9,11 @@ from msgspec import structs
 
 from chatserver import Hub
 from chatserver.broker import embedded, tail
-from chatserver.context import Published
 from chatserver.envelope import Envelope
 from chatserver.outlet import Outlet
 from chatserver.pending import Pending
 from chatserver.positions import Position
-from chatserver.publications import Page, Publication, RoomState
+from chatserver.publications import Page, Publication, Published, RoomState
 from chatserver.session import Reply
 from tests.torture.planting import plant
 

@@ -8,11 +8,10 @@ from chatserver.broker.tail import Tail
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.publications import Publication, Rules
-from chatserver.store import Stored, sqlite, writer
+from chatserver.store import Outcome, Stored, sqlite, writer
 from chatserver.store.ledger import Room
 from chatserver.store.rows import Key, Receipt
 from chatserver.store.targets import Targets
-from chatserver.store.writer import Outcome
 from tests.torture.planting import plant
 
 

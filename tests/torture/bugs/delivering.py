@@ -1,12 +1,11 @@
 """Bugs of a server that does not show its members what it has stored."""
 
 import itertools
+from collections.abc import Sequence
 
 from chatserver import hub
-from chatserver.broker import embedded
+from chatserver.broker import Due, embedded
 from chatserver.fanout import FanOut
-from chatserver.positions import Position
-from chatserver.publications import Publication
 from chatserver.rooms import Room
 from chatserver.session import Session
 from tests.torture.planting import plant
@@ -31,17 +30,18 @@ def delivery_dropped() -> None:
 
 def deliveries_swapped() -> None:
     """Show one message in ten after the one behind it."""
-    late: dict[str, tuple[Publication, Position]] = {}
+    late: dict[str, Due] = {}
 
     class Broker(embedded.EmbeddedBroker):
-        def _hand_out(self, publication: Publication, position: Position | None) -> None:
-            room = publication.room
-            if position is not None and position.offset % 10 == 0:
-                late[room] = (publication, position)
-                return
-            super()._hand_out(publication, position)
-            if position is not None and room in late:
-                super()._hand_out(*late.pop(room))
+        def _hand_out(self, room: str, due: Sequence[Due]) -> None:
+            for each in due:
+                _, position = each
+                if position is not None and position.offset % 10 == 0:
+                    late[room] = each
+                    continue
+                super()._hand_out(room, [each])
+                if position is not None and room in late:
+                    super()._hand_out(room, [late.pop(room)])
 
     plant(embedded, "EmbeddedBroker", Broker)
 
@@ -50,9 +50,10 @@ def delivery_doubled() -> None:
     """Show one message in ten twice."""
 
     class Broker(embedded.EmbeddedBroker):
-        def _hand_out(self, publication: Publication, position: Position | None) -> None:
-            super()._hand_out(publication, position)
-            if position is not None and position.offset % 10 == 0:
-                super()._hand_out(publication, position)
+        def _hand_out(self, room: str, due: Sequence[Due]) -> None:
+            for each in due:
+                _, position = each
+                doubled = position is not None and position.offset % 10 == 0
+                super()._hand_out(room, [each] * (2 if doubled else 1))
 
     plant(embedded, "EmbeddedBroker", Broker)

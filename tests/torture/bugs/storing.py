@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from chatserver.broker import Deliver, embedded
+from chatserver.broker import Deliver, Due, embedded
 from chatserver.positions import Position
 from chatserver.publications import Publication
-from chatserver.store import Stored, sqlite, writer
+from chatserver.store import Outcome, Stored, sqlite, writer
 from chatserver.store.ledger import Room
 from chatserver.store.rows import Key, Receipt
 from chatserver.store.schema import new_epoch, open_file
-from chatserver.store.writer import Outcome
 from tests.torture.planting import plant
 
 FLUSHED: Final = 0.01
@@ -51,7 +50,7 @@ def broadcast_before_commit() -> None:
             def show(batch: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
                 for each, outcome in zip(batch, outcomes, strict=True):
                     if isinstance(outcome, Stored) and not outcome.duplicate:
-                        deliver(each, outcome.position)
+                        deliver(each.room, [(each, outcome.position)])
 
             def show_and_wait(batch: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
                 shown = threading.Event()
@@ -62,9 +61,8 @@ def broadcast_before_commit() -> None:
             early.append(show_and_wait)
             await super().startup(deliver)
 
-        def _hand_out(self, publication: Publication, position: Position | None) -> None:
-            if position is None:
-                super()._hand_out(publication, position)
+        def _hand_out(self, room: str, due: Sequence[Due]) -> None:
+            super()._hand_out(room, [each for each in due if each[1] is None])
 
     class Writer(writer.Writer):
         def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
@@ -115,7 +113,8 @@ def conflict_overlooked() -> None:
 
     def again(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
         offset, timestamp, _ = receipt
-        return Stored(Position(room.epoch, offset), timestamp, duplicate=True)
+        position = Position(room.epoch, offset)
+        return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)
 
     plant(writer, "_again", again)
 
