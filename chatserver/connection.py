@@ -19,6 +19,7 @@ from chatserver.envelope import Envelope, NotJsonError, address_of, parse, plain
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
 from chatserver.frames import close_answer, close_frame, pong_frame
 from chatserver.hub import LocalHub
+from chatserver.inbox import TEXT, Inbox
 from chatserver.latch import RETRYABLE, Latch
 from chatserver.liveness import Sweeper
 from chatserver.logs import CURRENT
@@ -30,7 +31,6 @@ from chatserver.session import Reply, Session
 log = logging.getLogger("chatserver.connection")
 
 # Looking a member up in its Enum takes ten times as long as a name does.
-TEXT: Final = WSMsgType.TEXT
 READING: Final = Doing.READING
 HANDLING: Final = Doing.HANDLING
 
@@ -133,9 +133,11 @@ class Connection(Pulse):
             self._acknowledgements.abandon()
 
     async def _read(self) -> None:
-        receive = self._socket.receive
+        receive, arrived, take = Inbox.of(self._socket)
         while True:
-            message = await receive()
+            # Not a method of the inbox: this is done for every message.
+            at_hand = arrived and arrived[0][0].type is TEXT
+            message = await (take() if at_hand else receive())
             self._seen = self._sweeper.now
             kind = message.type
             if kind is TEXT:
