@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Generator, Iterable
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from chatserver.errors import ActionError
@@ -34,6 +35,7 @@ class Pending(Generic[T]):
 
     _value: T
     _error: BaseException | None
+    _trace: TracebackType | None
     _waiting: "Call | _Changed[T, Any] | list[Call | _Changed[T, Any]] | None"
 
     def __init__(self, future: "asyncio.Future[T] | None" = None) -> None:
@@ -87,7 +89,7 @@ class Pending(Generic[T]):
         changed: _Changed[T, U] = _Changed()
         changed.change = change
         if self.is_done:
-            changed._follow(self, {})
+            _bring(changed, self._error, {})
         else:
             self._tell(changed)
         return changed
@@ -115,23 +117,6 @@ class Pending(Generic[T]):
         else:
             self.settle(value)
 
-    def _arrive(self, outcome: T | BaseException, calls: dict[Call, None]) -> None:
-        if isinstance(outcome, BaseException):
-            self._error = outcome
-            # An answer may be one object for many: each raise would make its trace longer.
-            self._trace = None if isinstance(outcome, ActionError) else outcome.__traceback__
-        else:
-            self._value = outcome
-        self.is_done = True
-        waiting, self._waiting = self._waiting, None
-        if waiting is None:
-            return
-        for each in waiting if isinstance(waiting, list) else (waiting,):
-            if isinstance(each, _Changed):
-                each._follow(self, calls)
-            else:
-                calls[each] = None
-
 
 class _Changed(Pending[U], Generic[T, U]):
     """Be what a function makes of another outcome.
@@ -144,16 +129,13 @@ class _Changed(Pending[U], Generic[T, U]):
 
     change: Callable[[T], U]
 
-    def _follow(self, source: Pending[T], calls: dict[Call, None]) -> None:
-        outcome: U | BaseException
-        if source._error is not None:
-            outcome = source._error
-        else:
-            try:
-                outcome = self.change(source._value)
-            except Exception as error:
-                outcome = error
-        self._arrive(outcome, calls)
+    def made_of(self, outcome: T | BaseException) -> U | BaseException:
+        if isinstance(outcome, BaseException):
+            return outcome
+        try:
+            return self.change(outcome)
+        except Exception as error:
+            return error
 
 
 def settle_all(outcomes: Iterable[tuple[Pending[T], T | BaseException]]) -> None:
@@ -163,9 +145,36 @@ def settle_all(outcomes: Iterable[tuple[Pending[T], T | BaseException]]) -> None
     """
     calls: dict[Call, None] = {}
     for pending, outcome in outcomes:
-        pending._arrive(outcome, calls)
+        _bring(pending, outcome, calls)
     for call in calls:
         try:
             call()
         except Exception:
             log.exception("%r failed", call)
+
+
+def _bring(pending: Pending[Any], outcome: object, calls: dict[Call, None]) -> None:
+    # Along the chain of those who change it: one call for all of them, as most have one listener.
+    while True:
+        if isinstance(outcome, BaseException):
+            pending._error = outcome
+            # An answer may be one object for many: each raise would make its trace longer.
+            pending._trace = None if isinstance(outcome, ActionError) else outcome.__traceback__
+        else:
+            pending._value = outcome
+        pending.is_done = True
+        waiting = pending._waiting
+        pending._waiting = None
+        if isinstance(waiting, list):
+            for each in waiting:
+                if isinstance(each, _Changed):
+                    _bring(each, each.made_of(outcome), calls)
+                else:
+                    calls[each] = None
+            return
+        if not isinstance(waiting, _Changed):
+            if waiting is not None:
+                calls[waiting] = None
+            return
+        outcome = waiting.made_of(outcome)
+        pending = waiting

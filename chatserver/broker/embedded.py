@@ -32,7 +32,7 @@ from chatserver.publications import (
 )
 from chatserver.rules import RoomRules
 from chatserver.stats import StoreStats
-from chatserver.store import UNBOUNDED, Settled, Store, Stored
+from chatserver.store import UNBOUNDED, Outcome, Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
 
@@ -117,7 +117,8 @@ class EmbeddedBroker(Broker):
 
     def publish(self, publication: Publication) -> Pending[Published]:
         """Queue a publication for the store, or deliver what is not stored."""
-        store = self._store(publication.room)
+        line = self._lines.get(publication.room)
+        store = line.store if line else self._store(publication.room)
         if store is None and publication.target is not None:
             raise missing()
         if store is None or publication.ephemeral or not publication.stored:
@@ -125,9 +126,8 @@ class EmbeddedBroker(Broker):
             return Pending.done(
                 Published(publication.room, publication.timestamp, cid=publication.cid)
             )
-        line = self._lines.get(publication.room)
         if line is None:
-            line = self._lines[publication.room] = Line()
+            line = self._lines[publication.room] = Line(store)
         line.appended += 1
         try:
             return store.append(publication)
@@ -296,13 +296,14 @@ class EmbeddedBroker(Broker):
             return self.store
         return self._memory if durability is Durability.MEMORY else None
 
-    def _settle(self, settled: Sequence[Settled]) -> None:
-        room = settled[0][0].room
+    def _settle(
+        self, room: str, publications: Sequence[Publication], outcomes: Sequence[Outcome]
+    ) -> None:
         line = self._lines[room]
         stored: list[Publication] = []
         due: list[Due] = []
         first = None
-        for publication, _, outcome in settled:
+        for publication, outcome in zip(publications, outcomes, strict=True):
             line.settled += 1
             if isinstance(outcome, Stored) and not outcome.duplicate:
                 first = first or outcome.position

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from chatserver.publications import Publication
+from chatserver.store import Store
 
 MOST: Final = 1000
 """Publications that may wait in one room; beyond, the earliest of them goes before its turn."""
@@ -13,15 +14,20 @@ MOST: Final = 1000
 class Line:
     """Count one room's publications on their way to the store, and hold back what came after.
 
+    Args:
+        store: Where they go.
+
     Attributes:
+        store: As given.
         appended: How many have gone to the store.
         settled: How many of them have come back.
         waiting: Publications and how many stored ones go before each.
     """
 
-    __slots__ = ("appended", "settled", "waiting")
+    __slots__ = ("appended", "settled", "store", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self.store = store
         self.appended = 0
         self.settled = 0
         self.waiting: deque[tuple[int, Publication]] = deque()

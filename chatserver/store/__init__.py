@@ -6,16 +6,14 @@ trimming and erasing never give it to another one. Implementations stand beside 
 is made with one.
 """
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import groupby
 from typing import Final
 
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.fold import Messages, Reactions
-from chatserver.pending import Pending, settle_all
+from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import (
     Found,
@@ -27,8 +25,6 @@ from chatserver.publications import (
     Unread,
 )
 from chatserver.stats import StoreStats
-
-log = logging.getLogger("chatserver.store")
 
 CONFLICT: Final = ActionError(
     ErrorCode.CONFLICT, "This cid was used for another message; take a new one", field="$.cid"
@@ -94,13 +90,10 @@ class Stored(Published, frozen=True, gc=False):
 Outcome = Stored | ActionError
 """What became of a publication."""
 
-Settled = tuple[Publication, Pending[Published], Outcome]
-"""A publication, who waits to hear of it, and what they will hear."""
+Settle = Callable[[str, Sequence[Publication], Sequence[Outcome]], None]
+"""Take what became of publications of one room, in the order of storing; called in the event loop.
 
-Settle = Callable[[Sequence[Settled]], None]
-"""Take outcomes of one room, in the order of storing; called in the event loop.
-
-Those who wait hear of them afterwards. Many at once, because thousands a second come back: what is
+Those who wait hear of it afterwards. Many at once, because thousands a second come back: what is
 done for a room and not for each publication is done once.
 """
 
@@ -264,18 +257,3 @@ class Store(ABC):
         Raises:
             ActionError: ``unavailable``.
         """
-
-
-def hand_on(outcomes: Sequence[Settled], settle: Settle | None) -> None:
-    """Settle outcomes room by room, as far as they follow each other, then tell those who wait."""
-    if settle is not None:
-        for _, settled in groupby(outcomes, _room):
-            try:
-                settle([*settled])
-            except Exception:
-                log.exception("outcomes could not be handed on")
-    settle_all((waiting, outcome) for _, waiting, outcome in outcomes)
-
-
-def _room(settled: Settled) -> str:
-    return settled[0].room

@@ -6,7 +6,7 @@ import math
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from time import monotonic, time
 from typing import Final
 
@@ -14,15 +14,8 @@ from chatserver.errors import ActionError, ErrorCode
 from chatserver.pending import Pending
 from chatserver.publications import Publication, Published
 from chatserver.stats import StoreStats
-from chatserver.store import (
-    Moves,
-    Outcome,
-    Settle,
-    Settled,
-    Trimmed,
-    hand_on,
-    unavailable,
-)
+from chatserver.store import Moves, Settle, Trimmed, unavailable
+from chatserver.store.batch import Batch
 from chatserver.store.failures import Verdict, broken, is_of_disk, judge
 from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
@@ -45,8 +38,6 @@ FAULT: Final = Verdict(
     fatal=False,
     log="messages are refused after a fault in the store",
 )
-
-Item = tuple[Publication, Pending[Published]]
 
 Judge = Callable[[Publication], ActionError | None]
 """Tell why a publication that is queued behind a refusal is refused as well, if it is."""
@@ -86,11 +77,11 @@ class Committer:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._queue: list[Item] = []
+        self._queue = Batch()
         self._moves: list[tuple[Moves, asyncio.Future[None]]] = []
         self._queued = 0
         self._queued_bytes = 0
-        self._settled: deque[Settled] = deque()
+        self._settled: deque[Batch] = deque()
         self._settling = False
         self._kicked = False
         self._refusing = False
@@ -112,9 +103,8 @@ class Committer:
             raise unavailable("The server is shutting down; connect again in a moment", 1)
         self._queued += 1
         self._queued_bytes += size
-        pending: Pending[Published] = Pending()
         with self._lock:
-            self._queue.append((publication, pending))
+            pending = self._queue.add(publication)
         if not self._kicked:
             self._kicked = True
             self._loop.call_soon(self._kick)
@@ -153,32 +143,40 @@ class Committer:
         self._stopping = True
         self._wake.set()
         await self._ended
-        self._hand_on(len(self._settled))
+        self._settle_all()
         await asyncio.to_thread(self._thread.join)
 
     def _kick(self) -> None:
         self._kicked = False
         self._wake.set()
 
-    def _take_outcomes(self, batch: list[Item], outcomes: list[Outcome]) -> None:
-        self._settled.extend(_settled(batch, outcomes))
+    def _take_outcomes(self, batch: Batch) -> None:
+        self._settled.extend(batch.cut(AT_ONCE))
         if not self._settling:
             self._settling = True
             self._settle_some()
 
     def _settle_some(self) -> None:
-        self._hand_on(min(len(self._settled), AT_ONCE))
+        left = AT_ONCE
+        while self._settled and left > 0:
+            left -= self._settle_one()
         self._settling = bool(self._settled)
         if self._settling:
             self._loop.call_soon(self._settle_some)
         elif self._floors:
             self._tell_floors()
 
-    def _hand_on(self, count: int) -> None:
-        outcomes = [self._settled.popleft() for _ in range(count)]
+    def _settle_one(self) -> int:
+        batch = self._settled.popleft()
+        count = len(batch.outcomes)
         self._queued -= count
-        self._queued_bytes -= sum(len(publication.body) for publication, _, _ in outcomes)
-        hand_on(outcomes, self._settle)
+        self._queued_bytes -= batch.size
+        batch.hand_on(self._settle)
+        return count
+
+    def _settle_all(self) -> None:
+        while self._settled:
+            self._settle_one()
 
     def _take_floors(self, floors: dict[str, int]) -> None:
         self._floors.update(floors)
@@ -191,26 +189,29 @@ class Committer:
             for room, floor in floors.items():
                 self._trimmed(room, floor)
 
-    def _refuse(self, batch: list[Item], outcomes: list[Outcome], judge_behind: Judge) -> None:
+    def _refuse(self, batch: Batch, judge_behind: Judge) -> None:
         # What is queued behind a refusal must not be stored before the refusal is known.
-        self._settled.extend(_settled(batch, outcomes))
+        refused = Batch()
         with self._lock:
-            queue, self._queue = self._queue, []
-        for item in queue:
-            refusal = judge_behind(item[0])
-            if refusal is None:
-                self._queue.append(item)
-            else:
-                self._settled.append((*item, refusal))
-        self._hand_on(len(self._settled))
+            queue, self._queue = self._queue, Batch()
+        for publication, pending in zip(queue.publications, queue.waiting, strict=True):
+            refusal = judge_behind(publication)
+            kept = self._queue if refusal is None else refused
+            kept.publications.append(publication)
+            kept.waiting.append(pending)
+            if refusal is not None:
+                refused.outcomes.append(refusal)
+        self._settled += batch, refused
+        self._settle_all()
 
     def _give_up(self, failure: str) -> None:
         self.failure = failure
         with self._lock:
-            queue, self._queue = self._queue, []
+            queue, self._queue = self._queue, Batch()
             moves, self._moves = self._moves, []
-        self._settled.extend((*item, broken()) for item in queue)
-        self._hand_on(len(self._settled))
+        queue.outcomes += [broken()] * len(queue.waiting)
+        self._settled.append(queue)
+        self._settle_all()
         for _, moved in moves:
             _settle_moves(moved, broken())
 
@@ -219,10 +220,10 @@ class Committer:
     def _run(self) -> None:
         leave_signals()
         try:
-            while not (self._stopping and not self._queue and not self._moves):
+            while not (self._stopping and not self._queue.waiting and not self._moves):
                 self._wake.wait(max(0.0, min(self._sweep_at, self._index_at) - monotonic()))
                 self._wake.clear()
-                while self._moves or (self._queue and self.failure is None):
+                while self._moves or (self._queue.waiting and self.failure is None):
                     self._move_cursors()
                     self._write()
                     self._sweep_if_due(REST)
@@ -243,11 +244,11 @@ class Committer:
 
     def _write(self) -> None:
         with self._lock:
-            batch, self._queue = self._queue, []
-        if not batch:
+            batch, self._queue = self._queue, Batch()
+        if not batch.publications:
             return
         try:
-            outcomes = self._writer.write([publication for publication, _ in batch])
+            batch.outcomes = self._writer.write(batch.publications)
         except sqlite3.Error as error:
             self._fail(batch, judge(error))
         except Exception:
@@ -259,37 +260,37 @@ class Committer:
                 log.warning("messages are stored again")
             refused = self._writer.refused
             if refused:
-                self._hand_back(batch, outcomes, lambda each: refused.get((each.room, each.user)))
+                self._hand_back(batch, lambda each: refused.get((each.room, each.user)))
             else:
-                self._loop.call_soon_threadsafe(self._take_outcomes, batch, outcomes)
+                self._loop.call_soon_threadsafe(self._take_outcomes, batch)
             self._hand_floors()
-            self._indexing.follow(len(batch))
+            self._indexing.follow(len(batch.publications))
 
-    def _fail(self, batch: list[Item], verdict: Verdict) -> None:
+    def _fail(self, batch: Batch, verdict: Verdict) -> None:
         if verdict.fatal:
             log.critical(verdict.log)
         elif not self._refusing:
             self._refusing = True
             log.error(verdict.log)
-        rooms = {publication.room for publication, _ in batch}
+        rooms = {publication.room for publication in batch.publications}
 
         def judge_behind(publication: Publication) -> ActionError | None:
             return verdict.error if verdict.fatal or publication.room in rooms else None
 
         failure = verdict.log if verdict.fatal else None
-        self._hand_back(batch, [verdict.error] * len(batch), judge_behind, failure)
+        batch.outcomes = [verdict.error] * len(batch.publications)
+        self._hand_back(batch, judge_behind, failure)
 
     def _stop_where_disk_fails(self, error: sqlite3.Error) -> bool:
         # Messages that are written behind what was not synced may be lost with it.
         if not is_of_disk(error):
             return False
-        self._fail([], judge(error))
+        self._fail(Batch(), judge(error))
         return True
 
     def _hand_back(
         self,
-        batch: list[Item],
-        outcomes: list[Outcome],
+        batch: Batch,
         judge_behind: Judge,
         failure: str | None = None,
     ) -> None:
@@ -297,7 +298,7 @@ class Committer:
 
         def refuse() -> None:
             self.failure = failure
-            self._refuse(batch, outcomes, judge_behind)
+            self._refuse(batch, judge_behind)
             handled.set()
 
         self._loop.call_soon_threadsafe(refuse)
@@ -360,11 +361,6 @@ class Committer:
             self.failure = f"the store could not be closed in order: {error}"
             log.error(self.failure)
             self._connection.close()
-
-
-def _settled(batch: Sequence[Item], outcomes: Sequence[Outcome]) -> Iterator[Settled]:
-    for (publication, pending), outcome in zip(batch, outcomes, strict=True):
-        yield publication, pending, outcome
 
 
 def _settle_moves(moved: "asyncio.Future[None]", error: ActionError | None) -> None:

@@ -37,10 +37,10 @@ from chatserver.store import (
     Store,
     Stored,
     Trimmed,
-    hand_on,
     too_many_of_user,
     unavailable,
 )
+from chatserver.store.batch import Batch
 from chatserver.store.kept import Kept
 
 MOST: Final = 1000
@@ -119,9 +119,10 @@ class MemoryStore(Store):
         """Keep a publication; see `Store.append`."""
         if self._rules is None:
             raise unavailable("The server is shutting down; connect again in a moment", 1)
-        pending: Pending[Published] = Pending()
-        outcome = self._receipt(publication) or self._add(publication, self._rules)
-        hand_on([(publication, pending, outcome)], self._settle)
+        batch = Batch()
+        pending = batch.add(publication)
+        batch.outcomes.append(self._receipt(publication) or self._add(publication, self._rules))
+        batch.hand_on(self._settle)
         room = self._rooms.get(publication.room)
         if room is not None:
             self._trim(publication.room, room, room.excess)

@@ -25,7 +25,7 @@ from chatserver.publications import (
     Rules,
     keep_all,
 )
-from chatserver.store import Settle, Settled, Trimmed
+from chatserver.store import Outcome, Settle, Trimmed
 from chatserver.store.sqlite import SqliteStore
 from tests.core.histories import edit, reaction
 from tests.core.stores import STAMP, publication
@@ -58,11 +58,13 @@ class SlowStore(SqliteStore):
                 self.unsettled.append(lambda: trimmed(room, oldest))
                 self.trimmed.set()
 
-        def hold_settled(settled: Sequence[Settled]) -> None:
+        def hold_settled(
+            room: str, publications: Sequence[Publication], outcomes: Sequence[Outcome]
+        ) -> None:
             if self.settle_on:
-                settle(settled)
+                settle(room, publications, outcomes)
             else:
-                self.unsettled.append(lambda: settle(settled))
+                self.unsettled.append(lambda: settle(room, publications, outcomes))
                 self.committed.set()
 
         await super().startup(rules, hold_trimmed, hold_settled)

@@ -12,16 +12,18 @@ from msgspec.structs import replace
 from chatserver.errors import ActionError
 from chatserver.guard import Guard
 from chatserver.pairs import direct_room
+from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import (
     MOST_UNREAD,
     UNREAD_WITHIN,
     Keeping,
     Publication,
+    Published,
     RoomState,
     Unread,
 )
-from chatserver.store import Settled, Store, Stored
+from chatserver.store import Outcome, Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
 from tests.core.stores import (
@@ -89,19 +91,36 @@ async def test_what_became_of_a_room_s_publications_is_told_before_those_who_wai
     tmp_path: Path,
 ) -> None:
     for make in STORES.values():
-        told: list[tuple[str, int]] = []
+        events: list[tuple[str, str, int]] = []
 
-        def settle(settled: Sequence[Settled], told: list[tuple[str, int]] = told) -> None:
-            assert len({each.room for each, _, _ in settled}) == 1
-            assert not any(waiting.is_done for _, waiting, _ in settled)
-            for each, _, outcome in settled:
+        def settle(
+            room: str,
+            publications: Sequence[Publication],
+            outcomes: Sequence[Outcome],
+            events: list[tuple[str, str, int]] = events,
+        ) -> None:
+            for each, outcome in zip(publications, outcomes, strict=True):
                 assert isinstance(outcome, Stored)
-                told.append((each.room, outcome.position.offset))
+                assert outcome.room == each.room == room
+                events.append(("told", room, outcome.position.offset))
 
         store = make(tmp_path)
         await store.startup(rules, settle=settle)
-        await add(store, *numbered(2, "a"), *numbered(3, "b"), *numbered(1, "a"))
-        assert told == [("a", 1), ("a", 2), ("b", 1), ("b", 2), ("b", 3), ("a", 3)]
+
+        def hear(waiting: Pending[Published], events: list[tuple[str, str, int]] = events) -> None:
+            stored = waiting.result()
+            assert stored.position is not None
+            events.append(("heard", stored.room, stored.position.offset))
+
+        for each in (*numbered(2, "a"), *numbered(2, "b")):
+            waiting = store.append(each)
+            waiting.when_done(partial(hear, waiting))
+        await waiting
+        for room in "a", "b":
+            for offset in 1, 2:
+                told = events.index(("told", room, offset))
+                assert told < events.index(("heard", room, offset))
+        assert len(events) == 8
         await store.cleanup()
 
 

@@ -13,7 +13,7 @@ import pytest
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, keep_all
-from chatserver.store import UNBOUNDED, Outcome, Settled, Stored, committer
+from chatserver.store import UNBOUNDED, Outcome, Stored, committer
 from chatserver.store.indexing import Indexing
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Writer
@@ -308,10 +308,10 @@ async def test_the_end_of_the_writing_thread_is_told_and_leaves_nobody_waiting(
 async def test_a_receiver_that_fails_does_not_stop_the_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(settled: Sequence[Settled]) -> None:
-        if settled[0][0].room == "lobby":
+    def broken(room: str, publications: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
+        if room == "lobby":
             raise RuntimeError("cannot take it")
-        told.extend(each.room for each, _, _ in settled)
+        told.append(room)
 
     told: list[str] = []
     store = SqliteStore(tmp_path / "chat.db")
