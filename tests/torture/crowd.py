@@ -16,7 +16,7 @@ from tests.torture.clients import (
     SlowReader,
     Witness,
 )
-from tests.torture.plan import LENGTHS, Plan
+from tests.torture.plan import Plan
 from tests.torture.residents import Resident
 from tests.torture.writers import Moderator, Retrier, Writer
 
@@ -40,7 +40,7 @@ class Crowd:
     def __init__(self, plan: Plan) -> None:
         scenario = plan.scenario
         clock = itertools.count(1)
-        rooms = [*(f"room-{number}" for number in range(1, scenario.rooms + 1)), *LENGTHS]
+        rooms = scenario.rooms
         self.writers = [
             Writer(name, name, rooms, plan.chance(name), clock)
             for name in _names("writer", scenario.writers)

@@ -14,17 +14,20 @@ class Bug(NamedTuple):
         plant: Puts it into the server, in this process.
         breaks: The promise that the checker has to find broken.
         end: What has to end lives to show it, as in `Scenario.ends`; None where one life will do.
+        scenario: Who takes part in those.
     """
 
     plant: Callable[[], None]
     breaks: Rule
     end: str | None = None
+    scenario: str = "points"
 
 
 BUGS: Final[Mapping[str, Bug]] = {
     bug.plant.__name__: bug
     for bug in (
         Bug(storing.ack_before_commit, Rule.LOST, "after_ack"),
+        Bug(storing.relaxed_committed_late, Rule.LOST, "after_ack", "relaxed"),
         Bug(storing.broadcast_before_commit, Rule.UNLOGGED, "before_commit"),
         Bug(storing.batch_turned_round, Rule.ORDER),
         Bug(storing.cid_forgotten, Rule.TWICE),

@@ -22,21 +22,12 @@ FLUSHED: Final = 0.01
 
 def ack_before_commit() -> None:
     """Acknowledge batches while their transaction is open, and commit eight of them at once."""
+    _commit_late(lambda writer, room: True)
 
-    class Writer(writer.Writer):
-        batches = 0
 
-        def write(self, batch: Sequence[Publication]) -> list[Outcome]:
-            self._wary = writer.WARY  # Whoever had to undo this batch would undo the others too.
-            if not self._connection.in_transaction:
-                self._connection.execute("BEGIN IMMEDIATE")
-            outcomes = self._append(batch)
-            self.batches += 1
-            if self.batches % 8 == 0:
-                self._connection.execute("COMMIT")
-            return outcomes
-
-    plant(sqlite, "Writer", Writer)
+def relaxed_committed_late() -> None:
+    """Do so where a batch need not wait for the disk."""
+    _commit_late(lambda writer, room: writer._ledger.is_relaxed(room))
 
 
 def broadcast_before_commit() -> None:
@@ -133,6 +124,27 @@ def offsets_used_again() -> None:
 def epoch_renewed() -> None:
     """Call every stream something else after a start, and go on counting."""
     _at_start(f"UPDATE room SET epoch = '{new_epoch()}'")  # noqa: S608 - our own
+
+
+def _commit_late(is_late: Callable[[writer.Writer, str], bool]) -> None:
+    class Writer(writer.Writer):
+        batches = 0
+
+        def write(self, batch: Sequence[Publication]) -> list[Outcome]:
+            if not all(is_late(self, each.room) for each in batch):
+                if self._connection.in_transaction:
+                    self._connection.execute("COMMIT")
+                return super().write(batch)
+            self._wary = writer.WARY  # Whoever had to undo this batch would undo the others too.
+            if not self._connection.in_transaction:
+                self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = self._append(batch)
+            self.batches += 1
+            if self.batches % 8 == 0:
+                self._connection.execute("COMMIT")
+            return outcomes
+
+    plant(sqlite, "Writer", Writer)
 
 
 def _at_start(*statements: str) -> None:
