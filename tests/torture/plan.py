@@ -17,6 +17,9 @@ RELAXED: Final = frozenset({"loose-1", "loose-2"})
 MODERATORS: Final = frozenset({"moderator-1", "moderator-2"})
 """Users who moderate all rooms, as far as a scenario has them."""
 
+SETTLE_WITHIN: Final = 30.0
+"""Seconds that clients have to settle; what is still open then is a violation."""
+
 
 @dataclass(frozen=True)
 class AtPoint:
@@ -121,6 +124,7 @@ class Plan:
         scenario: Who takes part.
         ends: How each life ends.
         bug: What the server has wrong, if it is to have something.
+        patience: Seconds that clients have to settle.
     """
 
     name: str
@@ -128,6 +132,7 @@ class Plan:
     scenario: Scenario
     ends: tuple[End, ...]
     bug: str | None = None
+    patience: float = SETTLE_WITHIN
 
     def chance(self, purpose: str) -> Random:
         """Return a source of chance of its own for a purpose."""
@@ -171,9 +176,9 @@ def plan_for(bug: str, seed: int) -> Plan:
         bug: Its name in `BUGS`.
         seed: Decides what is left to chance.
     """
-    _, _, end, scenario = BUGS[bug]
+    _, _, end, scenario, patience = BUGS[bug]
     plan = make_plan(scenario, seed, lives=4, ends=[end]) if end else make_plan("steady", seed)
-    return replace(plan, bug=bug)
+    return replace(plan, bug=bug, patience=patience or plan.patience)
 
 
 def _end(kind: str, chance: Random) -> End:

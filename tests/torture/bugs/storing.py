@@ -1,17 +1,21 @@
 """Bugs of a server that stores in a wrong way, or not when it says so."""
 
 import asyncio
+import itertools
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from chatserver.broker import Deliver, Due, embedded
 from chatserver.positions import Position
 from chatserver.publications import Publication
-from chatserver.store import Outcome, Stored, sqlite, writer
+from chatserver.store import CONFLICT, Outcome, Stored, sqlite, writer
 from chatserver.store.ledger import Room
+from chatserver.store.retention import Retention
 from chatserver.store.rows import Key, Receipt
 from chatserver.store.schema import new_epoch, open_file
 from tests.torture.planting import plant
@@ -75,6 +79,21 @@ def batch_turned_round() -> None:
     plant(sqlite, "Writer", Writer)
 
 
+def texts_mixed_up() -> None:
+    """Store the first message of a batch with the text of the last."""
+
+    class Writer(writer.Writer):
+        def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+            mixed = list(batch)
+            said = [place for place, each in enumerate(batch) if each.kind == "message"]
+            if said:
+                first, last = batch[said[0]], batch[said[-1]]
+                mixed[said[0]] = structs.replace(first, body=last.body)
+            return super()._append(mixed)
+
+    plant(sqlite, "Writer", Writer)
+
+
 def cid_forgotten() -> None:
     """Store a retry as if it were another message."""
 
@@ -108,6 +127,27 @@ def conflict_overlooked() -> None:
         return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)
 
     plant(writer, "_again", again)
+
+
+def retry_conflicts() -> None:
+    """Take one retry in ten for another text under a used cid."""
+    again = writer._again
+    count = itertools.count(1)
+
+    def mistaken(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
+        return again(room, publication, receipt) if next(count) % 10 else CONFLICT
+
+    plant(writer, "_again", mistaken)
+
+
+def trimmed_too_far() -> None:
+    """Keep half of what a room has to keep."""
+
+    def trim(retention: Retention, room: Room) -> None:
+        if room.keeping.length is not None:
+            retention._raise_floor(room, room.top - room.keeping.length // 2)
+
+    plant(Retention, "trim", trim)
 
 
 def offsets_used_again() -> None:
