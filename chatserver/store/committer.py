@@ -34,7 +34,7 @@ AT_ONCE: Final = 512
 """Outcomes settled in one tick: the loop stays lively, and the next batch begins to fill."""
 
 FAULT: Final = Verdict(
-    ActionError(ErrorCode.INTERNAL_ERROR, "The message could not be stored"),
+    ActionError(ErrorCode.INTERNAL_ERROR, "That could not be stored"),
     fatal=False,
     log="messages are refused after a fault in the store",
 )

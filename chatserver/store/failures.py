@@ -1,5 +1,6 @@
 """Say what an error of SQLite means for messages and for the store."""
 
+import logging
 import sqlite3
 from typing import Final
 
@@ -7,6 +8,8 @@ from msgspec import Struct
 
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.store import unavailable
+
+log = logging.getLogger("chatserver.store")
 
 # A full file system shows here as well: the index of the log cannot grow.
 _FULL: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
@@ -50,7 +53,7 @@ def judge(error: sqlite3.Error) -> Verdict:
     """Judge a failed transaction."""
     code = code_of(error)
     detail = describe(error)
-    if code in _FULL or code & 0xFF in _FULL:
+    if _is_full(code):
         return Verdict(
             unavailable("The server has no space left to store messages; try again later", 5),
             False,
@@ -69,10 +72,24 @@ def judge(error: sqlite3.Error) -> Verdict:
             f"STORING HAS FAILED and is off until a restart: {detail}; check the disk first",
         )
     return Verdict(
-        ActionError(ErrorCode.INTERNAL_ERROR, "The message could not be stored"),
+        ActionError(ErrorCode.INTERNAL_ERROR, "That could not be stored"),
         False,
         f"messages could not be stored: {detail}",
     )
+
+
+def unreadable(error: sqlite3.Error) -> ActionError:
+    """Return the answer to a read that has failed; the operator is told what will not pass."""
+    code = code_of(error)
+    if _is_full(code) or code & 0xFF in _BUSY:
+        return unavailable("The history cannot be read right now; try again", 1)
+    if code & 0xFF in _FATAL:
+        log.critical("A HISTORY CANNOT BE READ: %s; check the disk first", describe(error))
+        return unavailable(
+            "That part of the history cannot be read; it needs the server's operator", 60
+        )
+    log.error("a history could not be read: %s", describe(error))
+    return ActionError(ErrorCode.INTERNAL_ERROR, "The history could not be read")
 
 
 def is_of_disk(error: sqlite3.Error) -> bool:
@@ -84,3 +101,7 @@ def is_of_disk(error: sqlite3.Error) -> bool:
 def broken() -> ActionError:
     """Return the refusal of everything that comes after the medium has failed."""
     return unavailable("The server can no longer store messages; it needs its operator", 60)
+
+
+def _is_full(code: int) -> bool:
+    return code in _FULL or code & 0xFF in _FULL

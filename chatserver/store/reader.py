@@ -1,7 +1,6 @@
 """Read pages of history on a connection and a thread of their own."""
 
 import asyncio
-import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from chatserver.publications import (
 from chatserver.store import unavailable
 from chatserver.store.cursors import cursors_of
 from chatserver.store.direct import direct_rooms_of
-from chatserver.store.failures import code_of, describe, judge
+from chatserver.store.failures import code_of, unreadable
 from chatserver.store.ledger import FIND_ROOM
 from chatserver.store.messages import (
     read_after,
@@ -35,8 +34,6 @@ from chatserver.store.messages import (
 )
 from chatserver.store.schema import connect
 from chatserver.store.threads import leave_signals
-
-log = logging.getLogger("chatserver.store")
 
 T = TypeVar("T")
 
@@ -215,13 +212,7 @@ class Reader:
         except sqlite3.Error as error:
             if code_of(error) == sqlite3.SQLITE_INTERRUPT:
                 raise _too_slow() from None
-            verdict = judge(error)
-            if not verdict.fatal:
-                raise verdict.error from error
-            log.critical("A HISTORY CANNOT BE READ: %s; check the disk first", describe(error))
-            raise unavailable(
-                "That part of the history cannot be read; it needs the server's operator", 60
-            ) from error
+            raise unreadable(error) from error
 
     def _overdue(self) -> bool:
         return monotonic() > self._until

@@ -158,6 +158,19 @@ def recognise(connection: sqlite3.Connection, path: Path) -> bool:
     return True
 
 
+def damage(connection: sqlite3.Connection) -> str | None:
+    """Look for damage, and return the first found for people; reads the whole file.
+
+    It is how the file is built that is looked at: another letter in a message is not found.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+    """
+    # SQLite tells some of it in several lines.
+    found = " ".join(str(_pragma(connection, "quick_check(1)")).split())
+    return None if found == "ok" else found
+
+
 def new_epoch() -> str:
     """Return a name for a new incarnation of a stream."""
     return secrets.token_hex(6)
@@ -208,9 +221,9 @@ def _make_index(connection: sqlite3.Connection) -> None:
 def _mark_running(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("SELECT 1 FROM running").fetchone():
         log.warning("%s was not closed; checking it", path)
-        found = _pragma(connection, "quick_check(1)")
-        if found != "ok":
-            raise _damaged(path, " ".join(str(found).split()))
+        found = damage(connection)
+        if found is not None:
+            raise _damaged(path, found)
         _renew_epochs(connection)
         # The log may have what was erased just before the end.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -233,9 +246,7 @@ def _renew_epochs(connection: sqlite3.Connection) -> None:
 
 
 def _damaged(path: Path, found: str) -> StoreError:
-    # SQLite tells some of it in several lines.
-    told = " ".join(found.split())
-    return StoreError(f"{path} is damaged ({told}); restore it from a backup, or move it away")
+    return StoreError(f"{path} is damaged ({found}); restore it from a backup, or move it away")
 
 
 def unusable(path: Path, error: sqlite3.Error | OSError) -> StoreError:

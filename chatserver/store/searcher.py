@@ -10,7 +10,7 @@ from typing import Final
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.publications import Found
 from chatserver.store import unavailable
-from chatserver.store.failures import code_of, judge
+from chatserver.store.failures import code_of, unreadable
 from chatserver.store.messages import folded
 from chatserver.store.schema import connect
 from chatserver.store.threads import leave_signals
@@ -92,7 +92,7 @@ class Searcher:
                     ErrorCode.TIMEOUT,
                     "That takes too long to be found; look for something less common",
                 ) from None
-            raise judge(error).error from error
+            raise unreadable(error) from error
         finally:
             alarm.cancel()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from chatserver.store.index import Index
-from chatserver.store.schema import new_epoch
+from chatserver.store.schema import damage, new_epoch
 from chatserver.upkeep import UpkeepError
 from chatserver.upkeep.files import appearing, failures, reading, writing
 from chatserver.upkeep.progress import Progress
@@ -101,26 +101,38 @@ def vacuum(path: Path) -> tuple[int, int]:
 def backup(path: Path, target: Path, progress: Progress) -> int:
     """Copy the file as it is at this moment, also beside a running server; return its bytes.
 
+    The copy is checked before it appears, which reads all of it once more.
+
     Args:
         path: The store's file.
         target: Where the copy goes; there must be no such file. It appears when it is complete.
         progress: Is told how many pages have been copied.
 
     Raises:
-        UpkeepError: The target exists or cannot be written, or there is no such file.
+        UpkeepError: The target exists or cannot be written, or there is no such file, or it is
+            damaged; there is no copy then.
         StoreError: One of the two fails.
     """
-    with appearing(target) as part, reading(path) as source:
-        # Reading pins the moment: what is committed from now on is not copied.
-        source.execute("SELECT count(*) FROM room").fetchone()
+    with appearing(target) as part:
         copy = sqlite3.connect(part, isolation_level=None)
         try:
+            with reading(path) as source:
+                # Reading pins the moment: what is committed from now on is not copied.
+                source.execute("SELECT count(*) FROM room").fetchone()
+                with failures(part):
+                    source.backup(
+                        copy,
+                        pages=PAGES,
+                        progress=lambda _, left, pages: progress.reach(pages - left),
+                    )
+            # A server's log grows for as long as its file is read, so the copy is looked at.
             with failures(part):
-                source.backup(
-                    copy,
-                    pages=PAGES,
-                    progress=lambda _, left, pages: progress.reach(pages - left),
-                )
+                found = damage(copy)
+                if found is not None:
+                    raise UpkeepError(
+                        f"{path} is damaged ({found}), so there is no copy;"
+                        " check the disk, and put an earlier backup back"
+                    )
                 # No server runs on the copy.
                 copy.execute("DELETE FROM running")
         finally:

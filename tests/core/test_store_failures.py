@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from chatserver.store.failures import judge
+from chatserver.store.failures import judge, unreadable
 
 
 def error(code: int) -> sqlite3.OperationalError:
@@ -44,3 +44,27 @@ def test_an_error_without_a_code_is_one_of_ours() -> None:
     verdict = judge(sqlite3.ProgrammingError("a closed connection"))
     assert (verdict.error.code, verdict.fatal) == ("internal_error", False)
     assert "a closed connection (ProgrammingError)" in verdict.log
+
+
+@pytest.mark.parametrize(
+    ("code", "reply", "logged"),
+    [
+        (sqlite3.SQLITE_FULL, "unavailable", None),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, "unavailable", None),
+        (sqlite3.SQLITE_BUSY, "unavailable", None),
+        (sqlite3.SQLITE_IOERR_READ, "unavailable", "CRITICAL"),
+        (sqlite3.SQLITE_CORRUPT, "unavailable", "CRITICAL"),
+        (sqlite3.SQLITE_ERROR, "internal_error", "ERROR"),
+    ],
+)
+def test_a_read_that_fails_says_nothing_of_storing(
+    code: int, reply: str, logged: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = unreadable(error(code))
+    assert answer.code == reply
+    assert (answer.retry_after is not None) == (reply == "unavailable")
+    assert "read" in answer.message
+    assert "store" not in answer.message
+    assert [each.levelname for each in caplog.records] == ([] if logged is None else [logged])
+    if logged is not None:
+        assert f"what SQLite said (CODE_{code})" in caplog.text

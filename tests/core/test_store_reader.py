@@ -85,3 +85,13 @@ async def test_a_read_that_is_given_up_does_not_stand_in_the_way_of_others(
             await refused(reading(store))
             await asyncio.to_thread(store._reader._thread.submit(int).result)
         assert (await reading(store)).top == 1
+
+
+async def test_a_fault_in_reading_is_not_told_as_one_in_storing(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reader, "FIND_ROOM", "SELECT ? FROM nowhere")
+    with pytest.raises(ActionError, match="The history could not be read") as caught:
+        await reading(store)
+    assert caught.value.code == "internal_error"
+    assert "a history could not be read: no such table: nowhere" in caplog.text

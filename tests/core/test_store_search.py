@@ -220,6 +220,14 @@ async def test_a_fault_in_the_index_does_not_end_storing(
     assert len(await bodies(store)) == 2
 
 
+async def test_a_fault_in_searching_is_not_told_as_one_in_storing(store: SqliteStore) -> None:
+    await add(store, message("hello"))
+    assert await searching(store) == ["hello"]
+    store._committer._connection.execute("DROP TABLE search")
+    error = await refusal(searching(store))
+    assert (error.code, error.message) == ("internal_error", "The history could not be read")
+
+
 async def test_ending_interrupts_a_search(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "chat.db")
     await store.startup(keep_all)

@@ -334,15 +334,29 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_damage_is_told_and_what_to_do(path: Path) -> None:
+async def spoilt(path: Path) -> None:
+    """Make a file of which the second half is not what was written."""
     async with opened(path) as store:
         await add(store, *[publication(body=event("x" * 500)) for _ in range(200)])
     content = bytearray(path.read_bytes())
     content[len(content) // 2 :] = b"\xa5" * (len(content) - len(content) // 2)
     path.write_bytes(content)
+
+
+async def test_damage_is_told_and_what_to_do(path: Path) -> None:
+    await spoilt(path)
     for command in (lambda: exported(path), lambda: erase(path, "ann"), lambda: vacuum(path)):
         with pytest.raises(StoreError, match=r"chat\.db is damaged .*; restore it from a backup"):
             command()
+
+
+async def test_there_is_no_copy_of_a_damaged_file(path: Path, tmp_path: Path) -> None:
+    await spoilt(path)
+    before = sorted(tmp_path.rglob("*"))
+    told = r"chat\.db is damaged \(.+\), so there is no copy; .* put an earlier backup back$"
+    with pytest.raises(UpkeepError, match=told):
+        backup(path, tmp_path / "copy.db", quiet())
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 MANY = 4000

@@ -198,7 +198,8 @@ def test_progress_is_seen_on_a_terminal(
     assert seen.endswith(last)
 
 
-def test_an_export_of_a_damaged_file_leaves_none_behind(config: Path) -> None:
+@pytest.mark.parametrize("command", [["export", "--output"], ["backup"]])
+def test_nothing_is_made_of_a_damaged_file(config: Path, command: list[str]) -> None:
     file = config.parent / "data" / "chat.db"
     with closing(sqlite3.connect(file)) as connection:
         (root,) = connection.execute(
@@ -207,5 +208,7 @@ def test_an_export_of_a_damaged_file_leaves_none_behind(config: Path) -> None:
     content = bytearray(file.read_bytes())
     content[(root - 1) * 4096 : root * 4096] = b"\xa5" * 4096
     file.write_bytes(content)
-    assert "is damaged" in refused(config, "export", "--output", "all.jsonl")
-    assert not list(config.parent.glob("all.jsonl*"))
+    line = refused(config, *command, "new")
+    assert line.startswith("1 chatserver: ")
+    assert "chat.db is damaged" in line
+    assert not list(config.parent.glob("new*"))

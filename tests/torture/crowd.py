@@ -16,15 +16,12 @@ from tests.torture.clients import (
     SlowReader,
     Witness,
 )
-from tests.torture.plan import LENGTHS, Plan
+from tests.torture.plan import Plan
 from tests.torture.residents import Resident
 from tests.torture.writers import Moderator, Retrier, Writer
 
 GONE_WITHIN: Final = 60.0
 """Seconds after which clients that do not come back from a life fail the run."""
-
-SETTLE_WITHIN: Final = 30.0
-"""Seconds that clients have to settle; what is still open then is a violation."""
 
 
 class Crowd:
@@ -39,8 +36,9 @@ class Crowd:
 
     def __init__(self, plan: Plan) -> None:
         scenario = plan.scenario
+        self._patience = plan.patience
         clock = itertools.count(1)
-        rooms = [*(f"room-{number}" for number in range(1, scenario.rooms + 1)), *LENGTHS]
+        rooms = scenario.rooms
         self.writers = [
             Writer(name, name, rooms, plan.chance(name), clock)
             for name in _names("writer", scenario.writers)
@@ -105,10 +103,10 @@ class Crowd:
         """
         everybody = (*self.writers, *self._others)
         writing: list[Writer | Resident] = [*self.writers, *self._residents]
-        await _together(each.write_out(url) for each in writing)
-        await _together(each.settle(url) for each in everybody)
-        await _together(each.settle() for each in self._residents)
-        await _together([self._witness.settle(url)])
+        await self._together(each.write_out(url) for each in writing)
+        await self._together(each.settle(url) for each in everybody)
+        await self._together(each.settle() for each in self._residents)
+        await self._together([self._witness.settle(url)])
         await self.close()
 
     async def close(self) -> None:
@@ -116,13 +114,12 @@ class Crowd:
         for each in self._residents:
             await each.close()
 
+    async def _together(self, visits: Iterable[Coroutine[None, None, None]]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience), TaskGroup() as group:
+                for each in visits:
+                    group.create_task(each)
+
 
 def _names(kind: str, count: int) -> list[str]:
     return [f"{kind}-{number}" for number in range(1, count + 1)]
-
-
-async def _together(visits: Iterable[Coroutine[None, None, None]]) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(SETTLE_WITHIN), TaskGroup() as group:
-            for each in visits:
-                group.create_task(each)

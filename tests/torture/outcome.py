@@ -10,10 +10,13 @@ from tests.torture.checker import check
 from tests.torture.checker.journals import Journal, exchanges
 from tests.torture.checker.streams import read_streams
 from tests.torture.checker.violations import Violation, report
-from tests.torture.plan import LENGTHS, MODERATORS, Plan
+from tests.torture.plan import LENGTHS, MODERATORS, RELAXED, Plan
 
 FILE: Final = "chat.db"
 """The server's file, in its data folder and among the evidence."""
+
+KILLS: Final = "kills.txt"
+"""How often the server did not end in order, among the evidence."""
 
 ARTIFACTS: Final = Path(__file__).parents[2] / "artifacts" / "torture"
 """Where the evidence of broken promises is kept."""
@@ -45,9 +48,14 @@ class Outcome:
         Args:
             data: The server's data folder; the server has to be gone.
         """
-        streams = read_streams(data / FILE, LENGTHS)
+        streams = read_streams(data / FILE, LENGTHS, RELAXED)
         self.stored = sum(len(stream.rows) for stream in streams.values())
-        self.violations = check(self.journals, streams, MODERATORS)
+        self.violations = check(self.journals, streams, MODERATORS, self.kills)
+
+    @property
+    def kills(self) -> int:
+        """How many lives did not end in order, as planned or not."""
+        return self.killed + len(self.overdue)
 
     @property
     def acknowledged(self) -> int:
@@ -94,6 +102,7 @@ class Outcome:
             journal.save(folder / f"{number:03}-{journal.client}.jsonl")
         for file in data.glob(f"{FILE}*"):
             shutil.copy(file, folder)
+        (folder / KILLS).write_text(f"{self.kills}\n")
         (folder / "report.txt").write_text(f"{self.plan}\n{self}\n")
         return folder
 
@@ -101,4 +110,5 @@ class Outcome:
 def check_saved(folder: Path) -> list[Violation]:
     """Judge again what was kept."""
     journals = [Journal.load(file) for file in sorted(folder.glob("*.jsonl"))]
-    return check(journals, read_streams(folder / FILE, LENGTHS), MODERATORS)
+    streams = read_streams(folder / FILE, LENGTHS, RELAXED)
+    return check(journals, streams, MODERATORS, int((folder / KILLS).read_text()))

@@ -9,10 +9,16 @@ from tests.torture.bugs import BUGS
 from tests.torture.points import POINTS
 
 LENGTHS: Final[Mapping[str, int]] = {"short": 30}
-"""Publications kept of rooms that do not keep all; every run has these beside its own."""
+"""Publications kept of rooms that do not keep all."""
+
+RELAXED: Final = frozenset({"loose-1", "loose-2"})
+"""Rooms that do not wait for the disk."""
 
 MODERATORS: Final = frozenset({"moderator-1", "moderator-2"})
 """Users who moderate all rooms, as far as a scenario has them."""
+
+SETTLE_WITHIN: Final = 30.0
+"""Seconds that clients have to settle; what is still open then is a violation."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +67,14 @@ class Scenario:
     Attributes:
         lives: How often the server is started, the quiet end not counted.
         ends: What can end a life; they take turns, in an order that the seed decides.
-        rooms: How many rooms there are that keep all.
+        rooms: The rooms that all are in; see `LENGTHS` and `RELAXED` for what they are like.
         writers, moderators, readers, slow, churners, latecomers, retriers, residents: How many
             clients of each kind.
     """
 
     lives: int
     ends: Sequence[str]
-    rooms: int = 2
+    rooms: Sequence[str] = ("room-1", "room-2", "loose-1", "short")
     writers: int = 3
     moderators: int = 1
     readers: int = 2
@@ -92,10 +98,20 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         churners=6,
         latecomers=6,
     ),
-    "rooms": Scenario(12, (*POINTS, "time"), rooms=8, writers=5),
+    "rooms": Scenario(
+        12,
+        (*POINTS, "time"),
+        rooms=(*(f"room-{number}" for number in range(1, 9)), "loose-1", "short"),
+        writers=5,
+    ),
+    "relaxed": Scenario(12, (*POINTS, "time", "stop"), rooms=tuple(sorted(RELAXED))),
     "steady": Scenario(1, ("stop",), latecomers=4, retriers=2),
 }
-"""What can be asked for by name; `steady` has no crash and shows bugs that need none."""
+"""What can be asked for by name.
+
+In `relaxed` only the first batches of a life wait for the disk. `steady` has no crash and shows
+bugs that need none.
+"""
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,7 @@ class Plan:
         scenario: Who takes part.
         ends: How each life ends.
         bug: What the server has wrong, if it is to have something.
+        patience: Seconds that clients have to settle.
     """
 
     name: str
@@ -115,6 +132,7 @@ class Plan:
     scenario: Scenario
     ends: tuple[End, ...]
     bug: str | None = None
+    patience: float = SETTLE_WITHIN
 
     def chance(self, purpose: str) -> Random:
         """Return a source of chance of its own for a purpose."""
@@ -158,9 +176,9 @@ def plan_for(bug: str, seed: int) -> Plan:
         bug: Its name in `BUGS`.
         seed: Decides what is left to chance.
     """
-    end = BUGS[bug].end
-    plan = make_plan("points", seed, lives=4, ends=[end]) if end else make_plan("steady", seed)
-    return replace(plan, bug=bug)
+    _, _, end, scenario, patience = BUGS[bug]
+    plan = make_plan(scenario, seed, lives=4, ends=[end]) if end else make_plan("steady", seed)
+    return replace(plan, bug=bug, patience=patience or plan.patience)
 
 
 def _end(kind: str, chance: Random) -> End:

@@ -11,7 +11,7 @@ from tests.e2e.streams import guarded
 from tests.torture.crowd import Crowd
 from tests.torture.nursery import Nursery, Order
 from tests.torture.outcome import Outcome
-from tests.torture.plan import LENGTHS, MODERATORS, AtPoint, AtTime, End, Plan, Stopped
+from tests.torture.plan import LENGTHS, MODERATORS, RELAXED, AtPoint, AtTime, End, Plan, Stopped
 
 END_WITHIN: Final = 20.0
 """Seconds in which a life has to come to its planned end; then it is killed."""
@@ -37,10 +37,9 @@ async def run(plan: Plan, nursery: Nursery, folder: Path, artifacts: Path | None
     outcome = Outcome(plan, crowd.journals)
     users = {journal.user for journal in outcome.journals}
     sections = {"server": {"data_dir": DATA}, "log": {"level": "warning"}, **guarded(*users)}
-    rooms: list[dict[str, object]] = [
-        *({"match": room, "length": length} for room, length in LENGTHS.items()),
-        {"match": "*"},
-    ]
+    rooms: list[dict[str, object]] = [{"match": room, "durability": "relaxed"} for room in RELAXED]
+    rooms += [{"match": room, "length": length} for room, length in LENGTHS.items()]
+    rooms.append({"match": "*"})
     for rule in rooms:
         rule["moderate"] = [*MODERATORS]
     config = str(configure(folder, **sections, rooms=rooms))

@@ -180,6 +180,19 @@ def test_a_position_that_is_given_twice() -> None:
     assert found(log(*ANN), writes(*ANN, "ann.4"), bob, eve) == {Rule.REUSED, Rule.UNLOGGED}
 
 
+def test_a_room_has_another_epoch_after_a_kill_only_and_only_if_it_is_relaxed() -> None:
+    stream = log(*ANN)
+    retried = (sent("ann.1", 1, epoch="e0"), say("ann.1"), sent("ann.1", 1, duplicate=True))
+    ann = journal("ann", *map(say, ANN), *retried)
+    for relaxed, kills, rules in (
+        (True, 1, set[Rule]()),
+        (True, 0, {Rule.EPOCH}),
+        (False, 1, {Rule.EPOCH}),
+    ):
+        streams = {ROOM: replace(stream, relaxed=relaxed)}
+        assert {each.rule for each in check([ann], streams, kills=kills)} == rules
+
+
 def test_who_follows_to_the_end_has_to_see_everything() -> None:
     bob = journal("bob", join(), joined(1), *SEES[1:])
     assert not found(log(*ANN), writes(*ANN), bob)

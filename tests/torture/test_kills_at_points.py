@@ -13,11 +13,13 @@ from tests.torture.run import run
 pytestmark = pytest.mark.timeout(240)
 
 
-@pytest.mark.parametrize(("scenario", "seed"), [("points", 7), ("rooms", 8)])
+@pytest.mark.parametrize(
+    ("scenario", "seed", "turns"), [("points", 7, 2), ("rooms", 8, 1), ("relaxed", 9, 1)]
+)
 async def test_no_promise_is_broken(
-    nursery: Nursery, tmp_path: Path, scenario: str, seed: int
+    nursery: Nursery, tmp_path: Path, scenario: str, seed: int, turns: int
 ) -> None:
-    plan = make_plan(scenario, seed, lives=2 * len(POINTS), ends=tuple(POINTS))
+    plan = make_plan(scenario, seed, lives=turns * len(POINTS), ends=tuple(POINTS))
     outcome = await run(plan, nursery, tmp_path, ARTIFACTS)
     assert not outcome.violations, str(outcome)
     assert not outcome.overdue

@@ -47,6 +47,11 @@ def retry_moved() -> None:
     _acknowledge(shifted)
 
 
+def retry_called_new() -> None:
+    """Acknowledge a retry as if it had been stored just now."""
+    _acknowledge(lambda published: structs.replace(published, duplicate=False))
+
+
 def acknowledgements_swapped() -> None:
     """Send one acknowledgement in ten a little late, after the one behind it."""
     answer = Outlet.answer
@@ -56,6 +61,18 @@ def acknowledgements_swapped() -> None:
         late = reply.action == "sent" and isinstance(offset, int) and offset % 10 == 0
         loop = asyncio.get_running_loop()
         loop.call_later(LATE if late else 0, answer, outlet, envelope, reply)
+
+    plant(Outlet, "answer", answered)
+
+
+def acknowledgement_lost() -> None:
+    """Never acknowledge one message in fifty, nor any retry of it."""
+    answer = Outlet.answer
+
+    def answered(outlet: Outlet, envelope: Envelope, reply: Reply) -> None:
+        offset = reply.fields.get("offset")
+        if reply.action != "sent" or not isinstance(offset, int) or offset % 50:
+            answer(outlet, envelope, reply)
 
     plant(Outlet, "answer", answered)
 

@@ -1,17 +1,21 @@
 """Bugs of a server that stores in a wrong way, or not when it says so."""
 
 import asyncio
+import itertools
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from chatserver.broker import Deliver, Due, embedded
 from chatserver.positions import Position
 from chatserver.publications import Publication
-from chatserver.store import Outcome, Stored, sqlite, writer
+from chatserver.store import CONFLICT, Outcome, Stored, sqlite, writer
 from chatserver.store.ledger import Room
+from chatserver.store.retention import Retention
 from chatserver.store.rows import Key, Receipt
 from chatserver.store.schema import new_epoch, open_file
 from tests.torture.planting import plant
@@ -22,21 +26,12 @@ FLUSHED: Final = 0.01
 
 def ack_before_commit() -> None:
     """Acknowledge batches while their transaction is open, and commit eight of them at once."""
+    _commit_late(lambda writer, room: True)
 
-    class Writer(writer.Writer):
-        batches = 0
 
-        def write(self, batch: Sequence[Publication]) -> list[Outcome]:
-            self._wary = writer.WARY  # Whoever had to undo this batch would undo the others too.
-            if not self._connection.in_transaction:
-                self._connection.execute("BEGIN IMMEDIATE")
-            outcomes = self._append(batch)
-            self.batches += 1
-            if self.batches % 8 == 0:
-                self._connection.execute("COMMIT")
-            return outcomes
-
-    plant(sqlite, "Writer", Writer)
+def relaxed_committed_late() -> None:
+    """Do so where a batch need not wait for the disk."""
+    _commit_late(lambda writer, room: writer._ledger.is_relaxed(room))
 
 
 def broadcast_before_commit() -> None:
@@ -84,6 +79,21 @@ def batch_turned_round() -> None:
     plant(sqlite, "Writer", Writer)
 
 
+def texts_mixed_up() -> None:
+    """Store the first message of a batch with the text of the last."""
+
+    class Writer(writer.Writer):
+        def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+            mixed = list(batch)
+            said = [place for place, each in enumerate(batch) if each.kind == "message"]
+            if said:
+                first, last = batch[said[0]], batch[said[-1]]
+                mixed[said[0]] = structs.replace(first, body=last.body)
+            return super()._append(mixed)
+
+    plant(sqlite, "Writer", Writer)
+
+
 def cid_forgotten() -> None:
     """Store a retry as if it were another message."""
 
@@ -119,6 +129,27 @@ def conflict_overlooked() -> None:
     plant(writer, "_again", again)
 
 
+def retry_conflicts() -> None:
+    """Take one retry in ten for another text under a used cid."""
+    again = writer._again
+    count = itertools.count(1)
+
+    def mistaken(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
+        return again(room, publication, receipt) if next(count) % 10 else CONFLICT
+
+    plant(writer, "_again", mistaken)
+
+
+def trimmed_too_far() -> None:
+    """Keep half of what a room has to keep."""
+
+    def trim(retention: Retention, room: Room) -> None:
+        if room.keeping.length is not None:
+            retention._raise_floor(room, room.top - room.keeping.length // 2)
+
+    plant(Retention, "trim", trim)
+
+
 def offsets_used_again() -> None:
     """Forget the last messages at every start, and give their offsets to others.
 
@@ -133,6 +164,27 @@ def offsets_used_again() -> None:
 def epoch_renewed() -> None:
     """Call every stream something else after a start, and go on counting."""
     _at_start(f"UPDATE room SET epoch = '{new_epoch()}'")  # noqa: S608 - our own
+
+
+def _commit_late(is_late: Callable[[writer.Writer, str], bool]) -> None:
+    class Writer(writer.Writer):
+        batches = 0
+
+        def write(self, batch: Sequence[Publication]) -> list[Outcome]:
+            if not all(is_late(self, each.room) for each in batch):
+                if self._connection.in_transaction:
+                    self._connection.execute("COMMIT")
+                return super().write(batch)
+            self._wary = writer.WARY  # Whoever had to undo this batch would undo the others too.
+            if not self._connection.in_transaction:
+                self._connection.execute("BEGIN IMMEDIATE")
+            outcomes = self._append(batch)
+            self.batches += 1
+            if self.batches % 8 == 0:
+                self._connection.execute("COMMIT")
+            return outcomes
+
+    plant(sqlite, "Writer", Writer)
 
 
 def _at_start(*statements: str) -> None:

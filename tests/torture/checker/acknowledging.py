@@ -36,9 +36,9 @@ def check_acknowledgements(
                 yield Violation(Rule.OUT_OF_TURN, what, (journal.shown(before), shown))
             turn[reply.connection] = request
             witness, told = first.setdefault(key, (journal, reply))
-            if _position(told) != _position(reply):
-                what = f"{journal.client} was told {_position(reply)} for {key[2]},"
-                what += f" {witness.client} {_position(told)}"
+            if told.frame.get("offset") != reply.frame.get("offset"):
+                what = f"{journal.client} was told {reply.frame.get('offset')} for {key[2]},"
+                what += f" {witness.client} {told.frame.get('offset')}"
                 yield Violation(Rule.MOVED, what, (witness.shown(told), shown))
             if not reply.frame.get("duplicate") and fresh.setdefault(key, shown) is not shown:
                 what = f"{journal.client} was told again that {key[2]} is new"
@@ -59,9 +59,6 @@ def _check_stored(
         return
     offset = number(reply.frame, "offset")
     told = f"{journal.client} was told that {cid} is at {offset} of room {room}"
-    if reply.frame.get("epoch") != stream.epoch:
-        what = f"{told}, epoch {reply.frame.get('epoch')}; its epoch is {stream.epoch}"
-        yield Violation(Rule.EPOCH, what, (shown,))
     row = stream.by_cid.get((journal.user, cid))
     if row is None:
         yield Violation(Rule.LOST, f"{told}, but it is not there", (shown, stream.row(offset)))
@@ -126,7 +123,3 @@ def _check_answered(journal: Journal) -> Iterator[Violation]:
             what = f"{journal.client} never had an answer to {cid}, however often it asked"
             yield Violation(Rule.UNANSWERED, what, (journal.shown(entry),))
             answered.add(cid)
-
-
-def _position(reply: Entry) -> tuple[object, object]:
-    return reply.frame.get("epoch"), reply.frame.get("offset")

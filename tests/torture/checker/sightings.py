@@ -24,7 +24,6 @@ class Sighting(NamedTuple):
     Attributes:
         entry: The frame that brought it.
         room: Its room.
-        epoch: The incarnation that the client was told; empty if the stream had not begun.
         frame: The message.
         top: Where the room ended for whoever was shown this.
         request: What asked for it; None for what came live.
@@ -33,7 +32,6 @@ class Sighting(NamedTuple):
 
     entry: Entry
     room: str
-    epoch: str
     frame: Frame
     top: int
     request: Entry | None = None
@@ -42,45 +40,38 @@ class Sighting(NamedTuple):
 
 def sightings(journal: Journal) -> Iterator[Sighting]:
     """Iterate over the messages that came live, with a join, or in a page."""
-    epochs: dict[tuple[int, str], str] = {}
     asked: dict[tuple[int, object], Entry] = {}
     for entry in journal.entries:
         if entry.way is Way.SENT:
             asked[entry.connection, entry.frame.get("id")] = entry
             continue
         frame = entry.frame
-        room, epoch, top = text(frame, "room"), text(frame, "epoch"), number(frame, "offset")
-        if frame.get("action") == "joined":
-            epochs[entry.connection, room] = epoch
+        room, top = text(frame, "room"), number(frame, "offset")
         if frame.get("action") in ("joined", "history"):
             request = asked.get((entry.connection, frame.get("id")))
             folds = frame.get("action") == "history" or "recovered" not in frame
             for message in messages(frame):
-                yield Sighting(entry, room, epoch, message, top, request, folds)
+                yield Sighting(entry, room, message, top, request, folds)
         elif "offset" in frame and "id" not in frame:
-            yield Sighting(entry, room, epochs.get((entry.connection, room), ""), frame, top)
+            yield Sighting(entry, room, frame, top)
 
 
 def check_sightings(
     journals: Sequence[Journal], streams: Mapping[str, Stream]
 ) -> Iterator[Violation]:
     """Check that all saw what the log has, and the same at the same place."""
-    first: dict[tuple[str, str, int], tuple[Journal, Sighting]] = {}
+    first: dict[tuple[str, int], tuple[Journal, Sighting]] = {}
     deleted = _deleted(journals)
     for journal in journals:
         seen: dict[str, set[int]] = {room: set() for room in journal.follows}
         for sighting in sightings(journal):
-            entry, room, epoch, frame, *_ = sighting
+            entry, room, frame, *_ = sighting
             offset = number(frame, "offset")
             if room in seen:
                 seen[room].add(offset)
             stream = streams.get(room, Stream(room, "", ()))
-            if epoch not in ("", stream.epoch):
-                what = f"{journal.client} was in epoch {epoch} of room {room}; it is {stream.epoch}"
-                yield Violation(Rule.EPOCH, what, (journal.shown(entry),))
-            key = (room, epoch or stream.epoch, offset)
             if not frame.get("deleted"):
-                witness, before = first.setdefault(key, (journal, sighting))
+                witness, before = first.setdefault((room, offset), (journal, sighting))
                 if _author(before.frame) != _author(frame):
                     what = f"at {offset} of room {room} {journal.client} saw another message than"
                     what += f" {witness.client}"

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,6 +60,7 @@ class Stream:
         rows: What it has, by offset. Rows below the floor stay for their cids, a day at least.
         floor: The first offset that is kept.
         length: Publications that have to be kept at least; None keeps all.
+        relaxed: Whether it may have another epoch after each kill.
     """
 
     room: str
@@ -67,6 +68,7 @@ class Stream:
     rows: tuple[Row, ...]
     floor: int = 1
     length: int | None = None
+    relaxed: bool = False
 
     @cached_property
     def by_offset(self) -> dict[int, Row]:
@@ -118,16 +120,23 @@ class Stream:
         return 1 if self.length is None else max(1, top - self.length + 1)
 
 
-def read_streams(file: Path, lengths: Mapping[str, int]) -> dict[str, Stream]:
+def read_streams(
+    file: Path, lengths: Mapping[str, int], relaxed: Collection[str]
+) -> dict[str, Stream]:
     """Return the rooms of a file by name.
 
     Args:
         file: The server's file.
         lengths: How many publications rooms have to keep; those not named have to keep all.
+        relaxed: Rooms that may have another epoch after each kill.
     """
     with closing(sqlite3.connect(file)) as connection:
         return {
-            name: Stream(name, epoch, tuple(_rows(connection, number)), floor, lengths.get(name))
+            name: Stream(
+                *(name, epoch, tuple(_rows(connection, number)), floor),
+                length=lengths.get(name),
+                relaxed=name in relaxed,
+            )
             for number, name, epoch, floor in connection.execute(
                 "SELECT id, name, epoch, floor FROM room"
             )
