@@ -7,12 +7,13 @@ batch is few statements with many rows each, not many statements.
 import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Final, TypeVar
+from typing import Final
 
-T = TypeVar("T")
+Value = str | int | bytes | None
+"""What a column holds."""
 
-Row = tuple[int, int, str, str | None, int | None, str, int | None, str | None, bytes | None]
-"""A publication: room, offset, user, cid, checksum, timestamp, target, kind, body."""
+WIDTH: Final = 9
+"""Values of a publication: room, offset, user, cid, checksum, timestamp, target, kind, body."""
 
 Reply = tuple[int, int, int]
 """Room, the offset that is answered, and the offset of the answer."""
@@ -29,19 +30,21 @@ _NOTHING: Final[dict[None, None]] = {}
 sqlite3.register_adapter(bytes, bytes)
 sqlite3.register_adapter(type(None), _NOTHING.get)
 
+_KEY_WIDTH: Final = 3
+
 SIZES: Final = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows of the prepared statements; a batch is cut into these."""
 
 # A statement that may fail halfway keeps a journal of its own, unless failing ends the transaction.
 _INSERT: Final = {
-    size: "INSERT OR ROLLBACK INTO publication"  # noqa: S608 - question marks
+    size * WIDTH: "INSERT OR ROLLBACK INTO publication"  # noqa: S608 - question marks
     " (room, offset, user, cid, checksum, timestamp, target, kind, body) VALUES "
     + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size)
     for size in SIZES
 }
 _INSERT_REPLY: Final = "INSERT INTO reply (room, root, offset) VALUES (?, ?, ?)"
 _FIND: Final = {
-    size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - question marks
+    size * _KEY_WIDTH: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - question marks
     + ", ".join(["(?, ?, ?)"] * size)
     + ") SELECT p.room, p.user, p.cid, p.offset, p.timestamp, p.checksum FROM asked"
     " CROSS JOIN publication p ON p.room = asked.room AND p.user = asked.user"
@@ -50,15 +53,19 @@ _FIND: Final = {
 }
 
 
-def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+def insert(connection: sqlite3.Connection, values: Sequence[Value]) -> int:
     """Insert publications; return the id of the last one, 0 where there is none.
+
+    Args:
+        connection: The file, in a transaction.
+        values: `WIDTH` of them for each; a tuple for each that is unpacked here costs more.
 
     Raises:
         sqlite3.IntegrityError: A place or a `cid` is taken; the transaction is over then.
     """
     last = 0
-    for part in cut(rows):
-        last = row_id(connection.execute(_INSERT[len(part)], list(chain.from_iterable(part))))
+    for part in cut(values, WIDTH):
+        last = row_id(connection.execute(_INSERT[len(part)], part))
     return last
 
 
@@ -71,9 +78,9 @@ def insert_replies(connection: sqlite3.Connection, replies: Sequence[Reply]) -> 
 def find_receipts(connection: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, Receipt]:
     """Return what those of these keys that are in use were used for."""
     found: dict[Key, Receipt] = {}
-    for part in cut(keys):
+    for part in cut(list(chain.from_iterable(keys)), _KEY_WIDTH):
         for number, user, cid, offset, timestamp, checksum in connection.execute(
-            _FIND[len(part)], list(chain.from_iterable(part))
+            _FIND[len(part)], part
         ):
             found[number, user, cid] = (offset, timestamp, checksum)
     return found
@@ -85,10 +92,16 @@ def row_id(inserted: sqlite3.Cursor) -> int:
     return inserted.lastrowid
 
 
-def cut(rows: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut rows into parts for which there are prepared statements."""
+def cut(values: Sequence[Value], width: int) -> Iterator[Sequence[Value]]:
+    """Cut the values of rows into parts for which there are prepared statements.
+
+    Args:
+        values: Of one row after the other.
+        width: Values of a row.
+    """
     start = 0
     for size in SIZES:
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
+        part = size * width
+        while len(values) - start >= part:
+            yield values[start : start + part]
+            start += part
