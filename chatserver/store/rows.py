@@ -5,15 +5,20 @@ batch is few statements with many rows each, not many statements.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
+
+from chatserver.publications import Publication
 
 Value = str | int | bytes | None
 """What a column holds."""
 
-WIDTH: Final = 9
-"""Values of a publication: room, offset, user, cid, checksum, timestamp, target, kind, body."""
+MESSAGE: Final = 7
+"""Values of a message: room, offset, user, cid, checksum, timestamp, body."""
+
+ANY: Final = 9
+"""Values of any publication: those of a message, then kind and target."""
 
 Reply = tuple[int, int, int]
 """Room, the offset that is answered, and the offset of the answer."""
@@ -30,21 +35,20 @@ _NOTHING: Final[dict[None, None]] = {}
 sqlite3.register_adapter(bytes, bytes)
 sqlite3.register_adapter(type(None), _NOTHING.get)
 
-_KEY_WIDTH: Final = 3
-
 SIZES: Final = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows of the prepared statements; a batch is cut into these."""
 
 # A statement that may fail halfway keeps a journal of its own, unless failing ends the transaction.
 _INSERT: Final = {
-    size * WIDTH: "INSERT OR ROLLBACK INTO publication"  # noqa: S608 - question marks
-    " (room, offset, user, cid, checksum, timestamp, target, kind, body) VALUES "
-    + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * size)
+    (width, size * width): "INSERT OR ROLLBACK INTO publication"  # noqa: S608 - question marks
+    f" (room, offset, user, cid, checksum, timestamp, body, {names}) VALUES "
+    + ", ".join([f"(?, ?, ?, ?, ?, ?, ?, {values})"] * size)
+    for width, names, values in ((MESSAGE, "kind", "'message'"), (ANY, "kind, target", "?, ?"))
     for size in SIZES
 }
 _INSERT_REPLY: Final = "INSERT INTO reply (room, root, offset) VALUES (?, ?, ?)"
 _FIND: Final = {
-    size * _KEY_WIDTH: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - question marks
+    3 * size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - question marks
     + ", ".join(["(?, ?, ?)"] * size)
     + ") SELECT p.room, p.user, p.cid, p.offset, p.timestamp, p.checksum FROM asked"
     " CROSS JOIN publication p ON p.room = asked.room AND p.user = asked.user"
@@ -53,19 +57,31 @@ _FIND: Final = {
 }
 
 
-def insert(connection: sqlite3.Connection, values: Sequence[Value]) -> int:
+def width_of(batch: Iterable[Publication]) -> int:
+    """Return how many values of each are to be inserted: fewer where all are messages.
+
+    What need not be bound saves a twentieth of the time of an insert.
+    """
+    for each in batch:
+        if each.target is not None or each.kind != "message":
+            return ANY
+    return MESSAGE
+
+
+def insert(connection: sqlite3.Connection, values: Sequence[Value], width: int) -> int:
     """Insert publications; return the id of the last one, 0 where there is none.
 
     Args:
         connection: The file, in a transaction.
-        values: `WIDTH` of them for each; a tuple for each that is unpacked here costs more.
+        values: Those of one after the other; a tuple for each that is unpacked here costs more.
+        width: How many each has, `MESSAGE` or `ANY`.
 
     Raises:
         sqlite3.IntegrityError: A place or a `cid` is taken; the transaction is over then.
     """
     last = 0
-    for part in cut(values, WIDTH):
-        last = row_id(connection.execute(_INSERT[len(part)], part))
+    for part in cut(values, width):
+        last = row_id(connection.execute(_INSERT[width, len(part)], part))
     return last
 
 
@@ -78,7 +94,7 @@ def insert_replies(connection: sqlite3.Connection, replies: Sequence[Reply]) -> 
 def find_receipts(connection: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, Receipt]:
     """Return what those of these keys that are in use were used for."""
     found: dict[Key, Receipt] = {}
-    for part in cut(list(chain.from_iterable(keys)), _KEY_WIDTH):
+    for part in cut(list(chain.from_iterable(keys)), 3):
         for number, user, cid, offset, timestamp, checksum in connection.execute(
             _FIND[len(part)], part
         ):

@@ -21,7 +21,7 @@ from chatserver.store.ledger import Ledger, Room
 from chatserver.store.quota import ROW, Quota
 from chatserver.store.retention import Retention
 from chatserver.store.rows import (
-    WIDTH,
+    ANY,
     Key,
     Receipt,
     Reply,
@@ -29,6 +29,7 @@ from chatserver.store.rows import (
     find_receipts,
     insert,
     insert_replies,
+    width_of,
 )
 from chatserver.store.targets import Targets
 
@@ -259,6 +260,7 @@ class Writer:
             self._wary = WARY
         receipts = self._receipts(batch, rooms)
         targets = Targets(self._connection)
+        width = width_of(batch)
         written = _tops(rooms)
         outcomes: list[Outcome] = []
         values: list[Value] = []
@@ -287,7 +289,7 @@ class Writer:
                 continue
             if target is not None:
                 if written[each.room] < target <= room.top:
-                    self._insert(values)
+                    self._insert(values, width)
                     values, written = [], _tops(rooms)
                 fault = targets.judge(room, each, target)
                 if fault is not None:
@@ -307,13 +309,13 @@ class Writer:
                 cid,
                 None if cid is None else each.checksum,
                 each.timestamp,
-                target,
-                each.kind,
                 each.body,
             )
+            if width == ANY:
+                values += (each.kind, target)
             position = Position(room.epoch, offset)
             outcomes.append(Stored(each.room, each.timestamp, position, cid=cid))
-        self._insert(values)
+        self._insert(values, width)
         insert_replies(self._connection, replies)
         for room, erased, eraser in erasures:
             self._erase(room, erased, eraser)
@@ -326,9 +328,9 @@ class Writer:
                 self._quota.remove_room()
         return outcomes
 
-    def _insert(self, values: Sequence[Value]) -> None:
-        self._inserted = insert(self._connection, values) or self._inserted
-        self._stored += len(values) // WIDTH
+    def _insert(self, values: Sequence[Value], width: int) -> None:
+        self._inserted = insert(self._connection, values, width) or self._inserted
+        self._stored += len(values) // width
 
     def _erase(self, room: Room, target: int, eraser: int) -> None:
         self._connection.execute(

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from chatserver.envelope import DECODE_ERRORS, encode_event
 from chatserver.fold import answered
-from chatserver.store.rows import WIDTH, Reply, Value, insert, insert_replies, row_id
+from chatserver.store.rows import ANY, Reply, Value, insert, insert_replies, row_id
 from chatserver.store.schema import new_epoch
 from chatserver.upkeep import UpkeepError
 from chatserver.upkeep.files import writing
@@ -155,11 +155,11 @@ class _Loading:
             line.cid,
             line.checksum,
             line.timestamp,
-            line.target,
-            line.kind,
             body,
+            line.kind,
+            line.target,
         )
-        if len(self._values) == AT_ONCE * WIDTH:
+        if len(self._values) == AT_ONCE * ANY:
             self._flush()
 
     def _body(self, line: PublicationLine) -> bytes | None:
@@ -176,7 +176,7 @@ class _Loading:
 
     def _flush(self) -> None:
         try:
-            insert(self._connection, self._values)
+            insert(self._connection, self._values, ANY)
         except sqlite3.IntegrityError:
             raise self._error("before this line, one user has the same cid twice") from None
         insert_replies(self._connection, self._replies)
