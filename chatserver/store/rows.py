@@ -32,7 +32,7 @@ Receipt = tuple[int, str, int | None]
 # For each parameter that is neither a number nor text sqlite3 looks for an adapter, and to find
 # none takes a quarter of the time of an insert. These change nothing.
 _NOTHING: Final[dict[None, None]] = {}
-sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(bytes, bytes.__bytes__)
 sqlite3.register_adapter(type(None), _NOTHING.get)
 
 SIZES: Final = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
