@@ -20,7 +20,17 @@ from chatserver.store.index import Index
 from chatserver.store.ledger import Ledger, Room
 from chatserver.store.quota import ROW, Quota
 from chatserver.store.retention import Retention
-from chatserver.store.rows import Key, Receipt, Reply, Row, find_receipts, insert, insert_replies
+from chatserver.store.rows import (
+    ANY,
+    Key,
+    Receipt,
+    Reply,
+    Value,
+    find_receipts,
+    insert,
+    insert_replies,
+    width_of,
+)
 from chatserver.store.targets import Targets
 
 log = logging.getLogger("chatserver.store")
@@ -250,22 +260,24 @@ class Writer:
             self._wary = WARY
         receipts = self._receipts(batch, rooms)
         targets = Targets(self._connection)
+        width = width_of(batch)
         written = _tops(rooms)
         outcomes: list[Outcome] = []
-        rows: list[Row] = []
+        values: list[Value] = []
         replies: list[Reply] = []
+        erasures: list[tuple[Room, int, int]] = []
         self._stored = 0
         for each in batch:
             room = rooms.get(each.room)
             if room is None:
                 outcomes.append(refused.get((each.room, each.user)) or missing())
                 continue
-            user = each.user or ""
-            key = (room.number, user, each.cid or "")
-            receipt = receipts.get(key)
-            if receipt is not None:
-                outcomes.append(_again(room, each, receipt))
-                continue
+            user, cid, target = each.user or "", each.cid, each.target
+            if receipts is not None and cid is not None:
+                receipt = receipts.get((room.number, user, cid))
+                if receipt is not None:
+                    outcomes.append(_again(room, each, receipt))
+                    continue
             if left is not None and not each.erases and (each.room, each.user) not in refused:
                 size = len(each.body) + ROW
                 if size > left:
@@ -275,39 +287,38 @@ class Writer:
             if refused and (refusal := refused.get((each.room, each.user))) is not None:
                 outcomes.append(refusal)
                 continue
-            if each.target is not None:
-                if written[each.room] < each.target <= room.top:
-                    self._insert(rows)
-                    rows, written = [], _tops(rooms)
-                fault = targets.judge(room, each, each.target)
+            if target is not None:
+                if written[each.room] < target <= room.top:
+                    self._insert(values, width)
+                    values, written = [], _tops(rooms)
+                fault = targets.judge(room, each, target)
                 if fault is not None:
                     outcomes.append(fault)
                     continue
-            if each.cid is not None:
-                receipts[key] = (room.top + 1, each.timestamp, each.checksum)
+                if each.erases:
+                    erasures.append((room, target, room.top + 1))
             offset = room.top = room.top + 1
+            if receipts is not None and cid is not None:
+                receipts[room.number, user, cid] = (offset, each.timestamp, each.checksum)
             if (root := answered(each.body)) is not None:
                 replies.append((room.number, root, offset))
-            rows.append(
-                (
-                    room.number,
-                    offset,
-                    user,
-                    each.cid,
-                    None if each.cid is None else each.checksum,
-                    each.timestamp,
-                    each.target,
-                    each.kind,
-                    each.body,
-                )
+            values += (
+                room.number,
+                offset,
+                user,
+                cid,
+                None if cid is None else each.checksum,
+                each.timestamp,
+                each.body,
             )
+            if width == ANY:
+                values += (each.kind, target)
             position = Position(room.epoch, offset)
-            outcomes.append(Stored(each.room, each.timestamp, position, cid=each.cid))
-        self._insert(rows)
+            outcomes.append(Stored(each.room, each.timestamp, position, cid=cid))
+        self._insert(values, width)
         insert_replies(self._connection, replies)
-        for each, outcome in zip(batch, outcomes, strict=True):
-            if each.erases and isinstance(outcome, Stored) and not outcome.duplicate:
-                self._erase(rooms[each.room], each.target, outcome.position.offset)
+        for room, erased, eraser in erasures:
+            self._erase(room, erased, eraser)
         for room in rooms.values():
             if room.top:
                 self._retention.trim(room)
@@ -317,11 +328,11 @@ class Writer:
                 self._quota.remove_room()
         return outcomes
 
-    def _insert(self, rows: Sequence[Row]) -> None:
-        self._inserted = insert(self._connection, rows) or self._inserted
-        self._stored += len(rows)
+    def _insert(self, values: Sequence[Value], width: int) -> None:
+        self._inserted = insert(self._connection, values, width) or self._inserted
+        self._stored += len(values) // width
 
-    def _erase(self, room: Room, target: int | None, eraser: int) -> None:
+    def _erase(self, room: Room, target: int, eraser: int) -> None:
         self._connection.execute(
             "UPDATE publication SET body = NULL WHERE room = ? AND offset = ?",
             (room.number, target),
@@ -354,15 +365,20 @@ class Writer:
             rooms[each.room] = room
         return rooms
 
-    def _receipts(self, batch: Sequence[Publication], rooms: dict[str, Room]) -> dict[Key, Receipt]:
-        # A change that was made before must not be judged again: its message may be gone since.
+    def _receipts(
+        self, batch: Sequence[Publication], rooms: dict[str, Room]
+    ) -> dict[Key, Receipt] | None:
+        # Nobody need look where the index tells: but a change that was made before must not be
+        # judged again, for its message may be gone since.
         asked = [
             (rooms[each.room].number, each.user or "", each.cid)
             for each in batch
-            if each.cid is not None
-            and (self._wary or each.target is not None)
+            if (each.target is not None or self._wary)
+            and each.cid is not None
             and each.room in rooms
         ]
+        if not asked and not self._wary:
+            return None
         found = find_receipts(self._connection, asked)
         if found:
             self._wary = WARY

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from chatserver.envelope import DECODE_ERRORS, encode_event
 from chatserver.fold import answered
-from chatserver.store.rows import Reply, Row, insert, insert_replies, row_id
+from chatserver.store.rows import ANY, Reply, Value, insert, insert_replies, row_id
 from chatserver.store.schema import new_epoch
 from chatserver.upkeep import UpkeepError
 from chatserver.upkeep.files import writing
@@ -72,7 +72,7 @@ class _Loading:
         self._number = 0
         self._last = 0
         self._kept = 0
-        self._rows: list[Row] = []
+        self._values: list[Value] = []
         self._replies: list[Reply] = []
         self._rooms = 0
         self._publications = 0
@@ -148,20 +148,18 @@ class _Loading:
         root = answered(body or b"")
         if root is not None:
             self._replies.append((self._number, root, line.offset))
-        self._rows.append(
-            (
-                self._number,
-                line.offset,
-                line.user,
-                line.cid,
-                line.checksum,
-                line.timestamp,
-                line.target,
-                line.kind,
-                body,
-            )
+        self._values += (
+            self._number,
+            line.offset,
+            line.user,
+            line.cid,
+            line.checksum,
+            line.timestamp,
+            body,
+            line.kind,
+            line.target,
         )
-        if len(self._rows) == AT_ONCE:
+        if len(self._values) == AT_ONCE * ANY:
             self._flush()
 
     def _body(self, line: PublicationLine) -> bytes | None:
@@ -178,11 +176,11 @@ class _Loading:
 
     def _flush(self) -> None:
         try:
-            insert(self._connection, self._rows)
+            insert(self._connection, self._values, ANY)
         except sqlite3.IntegrityError:
             raise self._error("before this line, one user has the same cid twice") from None
         insert_replies(self._connection, self._replies)
-        self._rows.clear()
+        self._values.clear()
         self._replies.clear()
 
     def _error(self, message: str) -> UpkeepError:

@@ -120,10 +120,10 @@ def test_relaxed_rooms_do_not_wait_for_the_disk_once_the_file_knows_them(path: P
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 31, 128, 129, 300, 1001])
 def test_rows_are_cut_into_statements_without_loss(count: int) -> None:
-    rows = list(range(count))
-    parts = [list(part) for part in cut(rows)]
-    assert [row for part in parts for row in part] == rows
-    assert all(len(part) in SIZES for part in parts)
+    values = list(range(3 * count))
+    parts = [list(part) for part in cut(values, 3)]
+    assert [value for part in parts for value in part] == values
+    assert all(len(part) in [3 * size for size in SIZES] for part in parts)
 
 
 # Forgetting

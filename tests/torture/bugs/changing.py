@@ -86,7 +86,7 @@ def delete_made_again() -> None:
             self, batch: Sequence[Publication], rooms: dict[str, Room]
         ) -> dict[Key, Receipt]:
             self._wary = writer.WARY  # So that nothing else is stored twice.
-            receipts = super()._receipts(batch, rooms)
+            receipts = super()._receipts(batch, rooms) or {}
             for each in batch:
                 if each.erases and each.room in rooms:
                     key = (rooms[each.room].number, each.user or "", each.cid or "")
@@ -112,7 +112,7 @@ def delete_judged_again() -> None:
     class Writer(writer.Writer):
         def _receipts(
             self, batch: Sequence[Publication], rooms: dict[str, Room]
-        ) -> dict[Key, Receipt]:
+        ) -> dict[Key, Receipt] | None:
             return super()._receipts([each for each in batch if not each.erases], rooms)
 
     plant(sqlite, "Writer", Writer)
