@@ -30,19 +30,21 @@ class Acknowledgements:
         self._queue: deque[tuple[Envelope, Pending[Reply | None]]] = deque()
         self._room = asyncio.Event()
 
-    @property
-    def full(self) -> bool:
-        """Whether as many outcomes are on their way as may be."""
+    def is_full(self) -> bool:
+        """Tell whether as many outcomes are on their way as may be; no property, it is dearer."""
         return len(self._queue) >= self._most
 
     def add(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
         """Queue an outcome; it is settled as soon as all before it are."""
+        if outcome.is_done and not self._queue:
+            self._settle(envelope, outcome)
+            return
         self._queue.append((envelope, outcome))
         outcome.when_done(self._advance)
 
     async def room(self) -> None:
         """Wait until another outcome may be added."""
-        while self.full:
+        while self.is_full():
             self._room.clear()
             await self._room.wait()
 
@@ -60,7 +62,8 @@ class Acknowledgements:
     def _advance(self) -> None:
         queue = self._queue
         while queue and queue[0][1].is_done:
-            self._settle(*queue.popleft())
+            envelope, outcome = queue.popleft()
+            self._settle(envelope, outcome)
         for envelope, outcome in queue:
             if outcome.is_done:
                 self._foresee(envelope, outcome)

@@ -20,7 +20,7 @@ class Stamper:
         self._start = ""
         self._text = ""
 
-    def __call__(self) -> str:
+    def stamp(self) -> str:
         """Return the time now, such as ``2026-11-22T10:41:41.123Z``."""
         millisecond = int(self._now() * 1000)
         if millisecond != self._millisecond:

@@ -62,7 +62,7 @@ def run_command(settings: Settings, options: argparse.Namespace) -> None:
 
 def _export(path: Path, options: argparse.Namespace) -> None:
     progress = Progress("Exporting", size(path), sys.stderr)
-    now = Stamper(time)()
+    now = Stamper(time).stamp()
     try:
         if options.output is None:
             count = export(path, sys.stdout.buffer, options.room, now, progress)

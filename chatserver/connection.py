@@ -65,7 +65,6 @@ class Connection(Pulse):
     __slots__ = (
         "_acknowledgements",
         "_bad",
-        "_handled",
         "_hub",
         "_latch",
         "_pipeline",
@@ -91,7 +90,6 @@ class Connection(Pulse):
         self._acknowledgements: Acknowledgements | None = None
         self._latch: Latch | None = None
         self._bad = 0
-        self._handled = 0
 
     async def run(self) -> None:
         """Handle frames until the connection ends, whatever the way; then clean up."""
@@ -134,11 +132,21 @@ class Connection(Pulse):
 
     async def _read(self) -> None:
         receive, arrived, take = Inbox.of(self._socket)
+        sweeper, buffered = self._sweeper, self._transport.get_write_buffer_size
+        in_a_row = 0
         while True:
             # Not a method of the inbox: this is done for every message.
-            at_hand = arrived and arrived[0][0].type is TEXT
-            message = await (take() if at_hand else receive())
-            self._seen = self._sweeper.now
+            if not arrived:
+                in_a_row = 0
+                message = await receive()
+            elif in_a_row == FAIRNESS:
+                in_a_row = 0
+                await asyncio.sleep(0)
+                continue
+            else:
+                in_a_row += 1
+                message = await (take() if arrived[0][0].type is TEXT else receive())
+            self._seen = sweeper.now
             kind = message.type
             if kind is TEXT:
                 if self._probe is not None:
@@ -152,18 +160,8 @@ class Connection(Pulse):
             else:
                 self._ended(message)
                 return
-            self._handled += 1
-            if self._handled == FAIRNESS // 2:
-                # A yield amid a burst would split it for good: its answers come back as two bursts.
-                self._loop.call_soon(self._begin_turn)
-            elif self._handled >= FAIRNESS:
-                self._handled = 0
-                await asyncio.sleep(0)
-            if self._transport.get_write_buffer_size() > self._limits.slow_soft:
+            if buffered() > self._limits.slow_soft:
                 await self._catch_up()
-
-    def _begin_turn(self) -> None:
-        self._handled = 0
 
     async def _text(self, raw: str) -> None:
         self._stats.messages_in += 1
@@ -185,7 +183,9 @@ class Connection(Pulse):
                 self._latch.check(raw, self._last_room)
             outcome = await self._pipeline.message(Context(self._session, self._hub, envelope))
             self._session.greeted = True
-            if outcome is not None:
+            if isinstance(outcome, Reply):
+                self.answer(envelope, outcome)
+            elif outcome is not None:
                 self._settle(envelope, outcome)
         except ActionError as error:
             if envelope is UNREADABLE:
@@ -211,7 +211,7 @@ class Connection(Pulse):
             raise asyncio.CancelledError
         self._doing = READING
         self._stats.timing(envelope.action).observe(perf_counter() - started)
-        if self._acknowledgements is not None and self._acknowledgements.full:
+        if self._acknowledgements is not None and self._acknowledgements.is_full():
             self._doing = Doing.ACKNOWLEDGING
             await self._acknowledgements.room()
             self._doing = READING
@@ -238,16 +238,13 @@ class Connection(Pulse):
             log.exception("a frame could not be handled")
             self.refuse(UNREADABLE, FAILED)
 
-    def _settle(self, envelope: Envelope, outcome: Reply | Pending[Reply | None]) -> None:
-        if isinstance(outcome, Reply):
-            self.answer(envelope, outcome)
-            return
+    def _settle(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+        if outcome.is_done:
+            self._foresee(envelope, outcome, late=False)
         if self._acknowledgements is None:
             self._acknowledgements = Acknowledgements(
                 self._answer_pending, self._foresee, self._limits.max_in_flight
             )
-        if outcome.is_done:
-            self._foresee(envelope, outcome, late=False)
         self._acknowledgements.add(envelope, outcome)
 
     def _answer_pending(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:

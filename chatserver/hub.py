@@ -70,7 +70,7 @@ class LocalHub(Hub):
         self._broker = broker
         self._everyone: Room[Session] = Room("")
         self._fan_out = FanOut(schedule, stats)
-        self._stamp = Stamper(time)
+        self._stamp = Stamper(time).stamp
         self._on_connect = _hooks(plugins, Plugin.on_connect)
         self._on_disconnect = _hooks(plugins, Plugin.on_disconnect)
         self._on_join = _hooks(plugins, Plugin.on_join)

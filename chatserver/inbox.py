@@ -14,6 +14,10 @@ from aiohttp import WSMessage, WSMsgType
 TEXT: Final = WSMsgType.TEXT
 
 
+_ANYTHING: Final = ((WSMessage(WSMsgType.CONTINUATION, None, None), 0),)
+"""Stands for what may have arrived where nobody knows."""
+
+
 class Receiving(Protocol):
     """Be a WebSocket from which messages are received."""
 
@@ -26,7 +30,8 @@ class Inbox(NamedTuple):
 
     Attributes:
         receive: Waits for a message of any kind, and does what the kind asks for.
-        arrived: What is there, with sizes in bytes; changes as messages come and are taken.
+        arrived: What is there, with sizes in bytes; changes as messages come and are taken. Never
+            empty, and no text, where it is not known.
         take: Returns the first of `arrived`, a text, without waiting.
     """
 
@@ -38,5 +43,5 @@ class Inbox(NamedTuple):
     def of(cls, socket: Receiving) -> "Inbox":
         """Return the inbox of a WebSocket that is prepared."""
         queue = getattr(socket, "_reader", None)
-        arrived: Sequence[tuple[WSMessage, int]] = getattr(queue, "_buffer", ())
+        arrived: Sequence[tuple[WSMessage, int]] = getattr(queue, "_buffer", _ANYTHING)
         return cls(socket.receive, arrived, getattr(queue, "read", socket.receive))

@@ -93,6 +93,7 @@ class Outlet:
             if essential is not None:
                 frames = essential
         if self._replies:
+            self._stats.replies += len(self._replies)
             frames = b"".join((*self._replies, frames))
             self._replies.clear()
             self._replies_size = 0
@@ -165,12 +166,10 @@ class Outlet:
             self._evict(f"nothing read for {self._limits.slow_timeout:g} s")
 
     def _queue(self, payload: bytes) -> None:
-        frame = text_frame(payload)
-        self._stats.replies += 1
         if not self._replies:
             self._loop.call_soon(self._flush)
-        self._replies.append(frame)
-        self._replies_size += len(frame)
+        self._replies.append(text_frame(payload))
+        self._replies_size += len(payload)
         if self._replies_size >= EARLY:
             self._flush()
 

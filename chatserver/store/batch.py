@@ -45,6 +45,11 @@ class Batch:
         self.waiting.append(pending)
         return pending
 
+    def extend(self, other: "Batch") -> None:
+        """Add the publications of another one."""
+        self.publications += other.publications
+        self.waiting += other.waiting
+
     def cut(self, most: int) -> "Iterator[Batch]":
         """Cut into batches of so many at most."""
         if len(self.publications) <= most:

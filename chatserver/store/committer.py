@@ -77,13 +77,13 @@ class Committer:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._gathered = Batch()
         self._queue = Batch()
         self._moves: list[tuple[Moves, asyncio.Future[None]]] = []
         self._queued = 0
         self._queued_bytes = 0
         self._settled: deque[Batch] = deque()
         self._settling = False
-        self._kicked = False
         self._refusing = False
         self._stopping = False
         self._sweep_at = monotonic() + SWEEP_EVERY
@@ -103,12 +103,9 @@ class Committer:
             raise unavailable("The server is shutting down; connect again in a moment", 1)
         self._queued += 1
         self._queued_bytes += size
-        with self._lock:
-            pending = self._queue.add(publication)
-        if not self._kicked:
-            self._kicked = True
+        if not self._gathered.publications:
             self._loop.call_soon(self._kick)
-        return pending
+        return self._gathered.add(publication)
 
     @property
     def stats(self) -> StoreStats:
@@ -141,13 +138,15 @@ class Committer:
     async def close(self) -> None:
         """Write what is queued, then end the thread."""
         self._stopping = True
-        self._wake.set()
+        self._kick()
         await self._ended
         self._settle_all()
         await asyncio.to_thread(self._thread.join)
 
     def _kick(self) -> None:
-        self._kicked = False
+        gathered, self._gathered = self._gathered, Batch()
+        with self._lock:
+            self._queue.extend(gathered)
         self._wake.set()
 
     def _take_outcomes(self, batch: Batch) -> None:
@@ -192,6 +191,7 @@ class Committer:
     def _refuse(self, batch: Batch, judge_behind: Judge) -> None:
         # What is queued behind a refusal must not be stored before the refusal is known.
         refused = Batch()
+        self._kick()
         with self._lock:
             queue, self._queue = self._queue, Batch()
         for publication, pending in zip(queue.publications, queue.waiting, strict=True):
@@ -206,6 +206,7 @@ class Committer:
 
     def _give_up(self, failure: str) -> None:
         self.failure = failure
+        self._kick()
         with self._lock:
             queue, self._queue = self._queue, Batch()
             moves, self._moves = self._moves, []

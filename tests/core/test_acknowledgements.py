@@ -119,16 +119,16 @@ async def test_reading_goes_on_when_there_is_room_again() -> None:
     desk = Desk(most=2)
     first = desk.later()
     await desk.queue.room()
-    before = desk.queue.full
+    before = desk.queue.is_full()
     desk.later()
-    assert (before, desk.queue.full) == (False, True)
+    assert (before, desk.queue.is_full()) == (False, True)
     waiting = asyncio.create_task(desk.queue.room())
     await turn()
     assert not waiting.done()
     first.set_result(None)
     async with asyncio.timeout(5):
         await waiting
-    assert not desk.queue.full
+    assert not desk.queue.is_full()
 
 
 async def test_an_outcome_behind_an_unfinished_one_makes_no_room() -> None:

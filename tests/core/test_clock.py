@@ -29,12 +29,12 @@ class Clock:
     ],
 )
 def test_a_stamp_is_rfc_3339_in_utc_with_milliseconds(now: float, stamp: str) -> None:
-    assert Stamper(Clock(now))() == stamp
+    assert Stamper(Clock(now)).stamp() == stamp
 
 
 def test_each_second_is_formatted_anew_also_when_the_clock_goes_back() -> None:
     clock = Clock(100.25)
-    stamp = Stamper(clock)
+    stamp = Stamper(clock).stamp
     seen = []
     for now in (100.25, 100.75, 101.0, 100.5, 100.5):
         clock.now = now
@@ -44,7 +44,7 @@ def test_each_second_is_formatted_anew_also_when_the_clock_goes_back() -> None:
 
 @given(st.floats(min_value=0, max_value=4e9))
 def test_a_stamp_reads_back_as_the_time_it_was_taken(now: float) -> None:
-    stamp = Stamper(Clock(now))()
+    stamp = Stamper(Clock(now)).stamp()
     assert len(stamp) == 24
     moment = datetime.fromisoformat(stamp)
     assert moment.tzinfo == UTC
