@@ -4,11 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from chatserver.context import Awaited
 from chatserver.envelope import Envelope
-from chatserver.pending import Pending
-from chatserver.session import Reply
 
-Settle = Callable[[Envelope, Pending[Reply | None]], None]
+Settle = Callable[[Envelope, Awaited], None]
 """Do something about one message with an outcome that is there."""
 
 
@@ -27,14 +26,14 @@ class Acknowledgements:
         self._settle = settle
         self._foresee = foresee
         self._most = most
-        self._queue: deque[tuple[Envelope, Pending[Reply | None]]] = deque()
+        self._queue: deque[tuple[Envelope, Awaited]] = deque()
         self._room = asyncio.Event()
 
     def is_full(self) -> bool:
         """Tell whether as many outcomes are on their way as may be; no property, it is dearer."""
         return len(self._queue) >= self._most
 
-    def add(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+    def add(self, envelope: Envelope, outcome: Awaited) -> None:
         """Queue an outcome; it is settled as soon as all before it are."""
         if outcome.is_done and not self._queue:
             self._settle(envelope, outcome)

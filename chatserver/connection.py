@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web import WebSocketResponse
 
 from chatserver.acknowledgements import Acknowledgements
-from chatserver.context import Context
+from chatserver.context import Awaited, Context
 from chatserver.envelope import Envelope, NotJsonError, address_of, parse, plain_text, printable
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
 from chatserver.frames import close_answer, close_frame, pong_frame
@@ -23,8 +23,8 @@ from chatserver.inbox import TEXT, Inbox
 from chatserver.latch import RETRYABLE, Latch
 from chatserver.liveness import Sweeper
 from chatserver.logs import CURRENT
-from chatserver.pending import Pending
 from chatserver.pipeline import Pipeline
+from chatserver.publications import Published
 from chatserver.pulse import Doing, Pulse
 from chatserver.session import Reply, Session
 
@@ -238,7 +238,7 @@ class Connection(Pulse):
             log.exception("a frame could not be handled")
             self.refuse(UNREADABLE, FAILED)
 
-    def _settle(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+    def _settle(self, envelope: Envelope, outcome: Awaited) -> None:
         if outcome.is_done:
             self._foresee(envelope, outcome, late=False)
         if self._acknowledgements is None:
@@ -247,11 +247,13 @@ class Connection(Pulse):
             )
         self._acknowledgements.add(envelope, outcome)
 
-    def _answer_pending(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+    def _answer_pending(self, envelope: Envelope, outcome: Awaited) -> None:
         try:
-            reply = outcome.result()
-            if reply is not None:
-                self.answer(envelope, reply)
+            result = outcome.result()
+            if isinstance(result, Published):
+                self.acknowledge(envelope, result)
+            elif result is not None:
+                self.answer(envelope, result)
         except ActionError as error:
             self.refuse(envelope, error)
             self._close_latch(envelope.raw, error, late=True)
@@ -259,9 +261,7 @@ class Connection(Pulse):
             log.exception("%s failed", printable(envelope.action))
             self.refuse(envelope, FAILED)
 
-    def _foresee(
-        self, envelope: Envelope, outcome: Pending[Reply | None], *, late: bool = True
-    ) -> None:
+    def _foresee(self, envelope: Envelope, outcome: Awaited, *, late: bool = True) -> None:
         if isinstance(outcome.error, ActionError):
             self._close_latch(envelope.raw, outcome.error, late=late)
 

@@ -19,8 +19,11 @@ from chatserver.rights import Right
 from chatserver.rules import RoomRules
 from chatserver.session import Identity, Reply, Session, User
 
-Outcome = Reply | Pending[Reply | None] | None
-"""What a handler returns: a reply now, a reply later, or nothing."""
+Awaited = Pending[Reply | None] | Pending[Published]
+"""What is to come: a reply, or what became of a publication, which is answered with `sent`."""
+
+Outcome = Reply | Awaited | None
+"""What a handler returns: a reply now, an answer later, or nothing."""
 
 RESERVED: Final = frozenset(
     {

@@ -14,6 +14,7 @@ from chatserver.config import LimitsConfig
 from chatserver.envelope import Envelope, encode, encode_error
 from chatserver.errors import ActionError, CloseCode, ErrorCode
 from chatserver.frames import close_frame, text_frame
+from chatserver.publications import Published
 from chatserver.session import Reply, Session
 from chatserver.stats import Stats
 
@@ -111,6 +112,11 @@ class Outlet:
             self.refuse(envelope, ActionError(ErrorCode.TOO_LARGE, message))
             return
         self._queue(payload)
+
+    def acknowledge(self, envelope: Envelope, published: Published) -> None:
+        """Queue the answer to a message that was published, where the client gave it an id."""
+        if envelope.id is not None:
+            self._queue(encode(envelope.key, "sent", envelope.id, published.fields()))
 
     def refuse(self, envelope: Envelope, error: ActionError) -> None:
         """Queue the error reply to a message."""

@@ -11,12 +11,13 @@ from chatserver.errors import ActionError
 log = logging.getLogger("chatserver.pending")
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 
 Call = Callable[[], object]
 
 
-class Pending(Generic[T]):
+class Pending(Generic[T_co]):
     """Await or hand on an outcome; a finished one costs no trip through the event loop.
 
     A plain function that waits (`then`, `when_done`) is called in the very step that brings the
@@ -25,7 +26,7 @@ class Pending(Generic[T]):
     garbage collector while it waits: one that waits needs no list, and `then` no closure.
 
     Args:
-        future: Brings the outcome; without one, `settle`, `fail` or `settle_all` does.
+        future: Brings the outcome; without one, `settle_all` or `fail` does, once.
 
     Attributes:
         is_done: Whether the outcome is there, so that `result` may be called.
@@ -33,12 +34,12 @@ class Pending(Generic[T]):
 
     __slots__ = ("_error", "_trace", "_value", "_waiting", "is_done")
 
-    _value: T
+    _value: T_co
     _error: BaseException | None
     _trace: TracebackType | None
-    _waiting: "Call | _Changed[T, Any] | list[Call | _Changed[T, Any]] | None"
+    _waiting: "Call | _Changed[T_co, Any] | list[Call | _Changed[T_co, Any]] | None"
 
-    def __init__(self, future: "asyncio.Future[T] | None" = None) -> None:
+    def __init__(self, future: "asyncio.Future[T_co] | None" = None) -> None:
         self.is_done = False
         self._error = None
         self._waiting = None
@@ -48,17 +49,13 @@ class Pending(Generic[T]):
             else:
                 future.add_done_callback(self._take)
 
-    @classmethod
-    def done(cls, value: T) -> "Pending[T]":
+    @staticmethod
+    def done(value: T) -> "Pending[T]":
         """Return an outcome that is already there."""
-        pending = cls()
+        pending: Pending[T] = Pending()
         pending.is_done = True
         pending._value = value
         return pending
-
-    def settle(self, value: T) -> None:
-        """Bring the outcome, once."""
-        settle_all(((self, value),))
 
     def fail(self, error: BaseException) -> None:
         """Bring what went wrong instead; nobody has to ask for it."""
@@ -69,24 +66,24 @@ class Pending(Generic[T]):
         """What went wrong, if it has."""
         return self._error
 
-    def result(self) -> T:
+    def result(self) -> T_co:
         """Return the outcome, or raise what went wrong."""
         if self._error is not None:
             raise self._error.with_traceback(self._trace)
         return self._value
 
-    def __await__(self) -> Generator[object, None, T]:
+    def __await__(self) -> Generator[object, None, T_co]:
         if not self.is_done:
             arrived = asyncio.Event()
             self.when_done(arrived.set)
             yield from arrived.wait().__await__()
         return self.result()
 
-    def then(self, change: Callable[[T], U]) -> "Pending[U]":
+    def then(self, change: Callable[[T_co], U]) -> "Pending[U]":
         """Return the outcome as changed by a plain function; failures pass through."""
         if self.is_done and self._error is None:
             return Pending.done(change(self._value))
-        changed: _Changed[T, U] = _Changed()
+        changed: _Changed[T_co, U] = _Changed()
         changed.change = change
         if self.is_done:
             _bring(changed, self._error, {})
@@ -101,7 +98,7 @@ class Pending(Generic[T]):
         else:
             self._tell(call)
 
-    def _tell(self, waiting: "Call | _Changed[T, Any]") -> None:
+    def _tell(self, waiting: "Call | _Changed[T_co, Any]") -> None:
         if self._waiting is None:
             self._waiting = waiting
         elif isinstance(self._waiting, list):
@@ -109,13 +106,13 @@ class Pending(Generic[T]):
         else:
             self._waiting = [self._waiting, waiting]
 
-    def _take(self, future: "asyncio.Future[T]") -> None:
+    def _take(self, future: "asyncio.Future[T_co]") -> None:
         try:
             value = future.result()
         except (Exception, asyncio.CancelledError) as error:
             self.fail(error)
         else:
-            self.settle(value)
+            settle_all(((self, value),))
 
 
 class _Changed(Pending[U], Generic[T, U]):

@@ -70,6 +70,18 @@ class Published(Struct, frozen=True, gc=False):
     duplicate: bool = False
     cid: str | None = None
 
+    def fields(self) -> dict[str, object]:
+        """Return the fields of the acknowledgement."""
+        fields: dict[str, object] = {"room": self.room, "timestamp": self.timestamp}
+        if self.position is not None:
+            fields["offset"] = self.position.offset
+            fields["epoch"] = self.position.epoch
+        if self.cid is not None:
+            fields["cid"] = self.cid
+        if self.duplicate:
+            fields["duplicate"] = True
+        return fields
+
 
 class RoomState(Struct, frozen=True):
     """Describe a room's history.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from chatserver import Context, NoConfig, Outcome, Pending, Plugin, Reply, action
+from chatserver import Context, NoConfig, Outcome, Pending, Plugin, Published, action
 
 from .sent import Cid, acknowledge
 from .typing import stop
@@ -33,7 +33,7 @@ class ChatPlugin(Plugin[NoConfig]):
 
 def say(
     ctx: Context, room: str, text: str, cid: str | None, reply_to: int | None
-) -> Pending[Reply | None] | None:
+) -> Pending[Published] | None:
     """Publish a message in the sender's name; the outcome is `sent`, or nothing without an id."""
     fields: dict[str, object] = {"text": text}
     if reply_to is not None:

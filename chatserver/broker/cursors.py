@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chatserver.errors import ActionError
-from chatserver.pending import Pending
+from chatserver.pending import Pending, settle_all
 from chatserver.positions import Position
 from chatserver.store import MOST_CURSORS, Store
 
@@ -111,7 +111,7 @@ class Cursors:
                 _move(cursors, room, position)
             self._known[user] = cursors
             self._known_size += 1 + len(cursors)
-            pending.settle(cursors)
+            settle_all(((pending, cursors),))
         self._shrink()
 
     def _shrink(self) -> None:

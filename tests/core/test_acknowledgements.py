@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from chatserver.acknowledgements import Acknowledgements
+from chatserver.context import Awaited
 from chatserver.envelope import Envelope, parse
 from chatserver.errors import ActionError
 from chatserver.pending import Pending
@@ -34,17 +35,18 @@ class Desk:
         self._count += 1
         return parse(f'{{"action": "x", "id": {self._count}}}')
 
-    def _foresee(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+    def _foresee(self, envelope: Envelope, outcome: Awaited) -> None:
         assert outcome.is_done
         self.foreseen.add(envelope.id)
 
-    def _settle(self, envelope: Envelope, outcome: Pending[Reply | None]) -> None:
+    def _settle(self, envelope: Envelope, outcome: Awaited) -> None:
         try:
             reply = outcome.result()
         except ActionError as error:
             self.settled.append((envelope.id, error.code))
         else:
-            self.settled.append((envelope.id, None if reply is None else reply.action))
+            told = reply.action if isinstance(reply, Reply) else None
+            self.settled.append((envelope.id, told))
 
 
 async def turn() -> None:

@@ -87,7 +87,7 @@ def test_an_error_that_answers_many_does_not_grow() -> None:
 def test_a_mistake_in_a_change_shows_where_it_was_made() -> None:
     pending: Pending[int] = Pending()
     changed = pending.then(lambda value: 1 // value).then(str)
-    pending.settle(0)
+    settle_all([(pending, 0)])
     with pytest.raises(ZeroDivisionError) as caught:
         changed.result()
     assert "1 // value" in str(caught.traceback[-1])
@@ -103,7 +103,7 @@ def test_callers_are_told_at_once_and_one_that_fails_does_not_harm_the_others(
     told: list[int] = []
     pending.when_done(failing)
     pending.when_done(lambda: told.append(pending.result()))
-    pending.settle(3)
+    settle_all([(pending, 3)])
     assert told == [3]
     assert "failing" in caplog.text
 
@@ -119,7 +119,7 @@ async def test_who_gives_up_waiting_does_not_take_the_outcome_from_others() -> N
     impatient.cancel()
     with pytest.raises(asyncio.CancelledError):
         await impatient
-    pending.settle(5)
+    settle_all([(pending, 5)])
     assert await patient == 5
 
 

@@ -8,7 +8,7 @@ from shutil import copy
 
 import pytest
 
-from chatserver import ConfigError, NoConfig, Plugin
+from chatserver import ConfigError, Context, NoConfig, Outcome, Plugin, action
 from chatserver.context import Hub
 from chatserver.testing import ChatServer, Peer
 from tests.e2e.callers import call, configure
@@ -388,3 +388,38 @@ async def test_what_keeps_nothing_has_no_threads(tmp_path: Path) -> None:
         ann, _ = await enter(server, "ann")
         page = await ann.request("history", thread=1)
         assert (page["messages"], page["epoch"]) == ([], "")
+
+
+class DicePlugin(Plugin[NoConfig]):
+    name = "dice"
+
+    @action("roll")
+    async def roll(self, ctx: Context) -> Outcome:
+        return ctx.publish(ctx.require_room(), "dice.rolled", value=6)
+
+
+@pytest.mark.parametrize("durability", ["full", "memory", "none"])
+async def test_a_plugin_that_returns_what_publish_does_has_it_acknowledged(
+    tmp_path: Path, durability: str
+) -> None:
+    rooms = [{"match": "*", "durability": durability}]
+    config = {"server": {"data_dir": str(tmp_path)}, "broker": "embedded", "rooms": rooms}
+    async with ChatServer(config, plugins=[DicePlugin(NoConfig())]) as server:
+        ann = await server.connect("ann", "lobby")
+        sent = await ann.request("roll")
+        rolled = await ann.expect("dice.rolled", value=6)
+        assert (sent["action"], sent["room"]) == ("sent", "lobby")
+        assert sent.get("offset") == rolled.get("offset") == (None if durability == "none" else 1)
+        await ann.send("roll")
+        await ann.expect("dice.rolled", value=6)
+        await ann.silent()
+
+
+async def test_a_message_without_an_id_that_is_refused_at_once_is_answered(tmp_path: Path) -> None:
+    rooms = [{"match": "*", "durability": "memory"}]
+    async with kept(tmp_path, rooms=rooms, store={"max_rooms": 1}) as server:
+        ann, _ = await enter(server, "ann")
+        await say(ann, "first")
+        await ann.request("join", room="tea")
+        await ann.send("message", text="one too many")
+        await ann.expect("error", code="unavailable")

@@ -14,7 +14,6 @@ from chatserver.outlet import Outlet
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Page, Publication, Published, RoomState
-from chatserver.session import Reply
 from tests.torture.planting import plant
 
 LATE: Final = 0.01
@@ -54,27 +53,25 @@ def retry_called_new() -> None:
 
 def acknowledgements_swapped() -> None:
     """Send one acknowledgement in ten a little late, after the one behind it."""
-    answer = Outlet.answer
+    acknowledge = Outlet.acknowledge
 
-    def answered(outlet: Outlet, envelope: Envelope, reply: Reply) -> None:
-        offset = reply.fields.get("offset")
-        late = reply.action == "sent" and isinstance(offset, int) and offset % 10 == 0
+    def swapped(outlet: Outlet, envelope: Envelope, published: Published) -> None:
+        late = published.position is not None and published.position.offset % 10 == 0
         loop = asyncio.get_running_loop()
-        loop.call_later(LATE if late else 0, answer, outlet, envelope, reply)
+        loop.call_later(LATE if late else 0, acknowledge, outlet, envelope, published)
 
-    plant(Outlet, "answer", answered)
+    plant(Outlet, "acknowledge", swapped)
 
 
 def acknowledgement_lost() -> None:
     """Never acknowledge one message in fifty, nor any retry of it."""
-    answer = Outlet.answer
+    acknowledge = Outlet.acknowledge
 
-    def answered(outlet: Outlet, envelope: Envelope, reply: Reply) -> None:
-        offset = reply.fields.get("offset")
-        if reply.action != "sent" or not isinstance(offset, int) or offset % 50:
-            answer(outlet, envelope, reply)
+    def lossy(outlet: Outlet, envelope: Envelope, published: Published) -> None:
+        if published.position is None or published.position.offset % 50:
+            acknowledge(outlet, envelope, published)
 
-    plant(Outlet, "answer", answered)
+    plant(Outlet, "acknowledge", lossy)
 
 
 def seen_again_on_resume() -> None:
