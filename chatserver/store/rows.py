@@ -1,4 +1,4 @@
-"""Insert rows and find used `cid`s, many with one statement.
+"""Insert rows and find used `cid`s, many with one statement, and erase.
 
 A statement lets go of the interpreter's lock and has to win it back from a busy event loop; so a
 batch is few statements with many rows each, not many statements.
@@ -47,6 +47,11 @@ _INSERT: Final = {
     for size in SIZES
 }
 _INSERT_REPLY: Final = "INSERT INTO reply (room, root, offset) VALUES (?, ?, ?)"
+_ERASE: Final = "UPDATE publication SET body = NULL WHERE room = ? AND offset = ?"
+_ERASE_CHANGES: Final = (
+    "UPDATE publication SET body = NULL WHERE room = ? AND target = ? AND offset < ?"
+)
+_FORGET_REPLY: Final = "DELETE FROM reply WHERE room = ? AND offset = ?"
 _FIND: Final = {
     3 * size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - question marks
     + ", ".join(["(?, ?, ?)"] * size)
@@ -89,6 +94,21 @@ def insert_replies(connection: sqlite3.Connection, replies: Sequence[Reply]) -> 
     """Note which messages answer which."""
     if replies:
         connection.executemany(_INSERT_REPLY, replies)
+
+
+def erase(connection: sqlite3.Connection, room: int, target: int, eraser: int) -> None:
+    """Empty a publication and its changes.
+
+    Args:
+        connection: The file, in a transaction.
+        room: The room's number.
+        target: The offset of the publication.
+        eraser: The offset up to which what changes it is emptied.
+    """
+    connection.execute(_ERASE, (room, target))
+    connection.execute(_ERASE_CHANGES, (room, target, eraser))
+    # Whoever reads a thread would look at each of its deleted messages.
+    connection.execute(_FORGET_REPLY, (room, target))
 
 
 def find_receipts(connection: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, Receipt]:

@@ -26,6 +26,7 @@ from chatserver.store.rows import (
     Receipt,
     Reply,
     Value,
+    erase,
     find_receipts,
     insert,
     insert_replies,
@@ -48,7 +49,6 @@ again. Whoever sends old ones all the time makes few batches be written twice.
 LOG_PATIENCE: Final = 50
 """Milliseconds for which the log's readers are waited for before it is emptied."""
 
-_FORGET_REPLY: Final = "DELETE FROM reply WHERE room = ? AND offset = ?"
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM publication"
 
 
@@ -318,7 +318,8 @@ class Writer:
         self._insert(values, width)
         insert_replies(self._connection, replies)
         for room, erased, eraser in erasures:
-            self._erase(room, erased, eraser)
+            erase(self._connection, room.number, erased, eraser)
+            self._scrub = True
         for room in rooms.values():
             if room.top:
                 self._retention.trim(room)
@@ -331,19 +332,6 @@ class Writer:
     def _insert(self, values: Sequence[Value], width: int) -> None:
         self._inserted = insert(self._connection, values, width) or self._inserted
         self._stored += len(values) // width
-
-    def _erase(self, room: Room, target: int, eraser: int) -> None:
-        self._connection.execute(
-            "UPDATE publication SET body = NULL WHERE room = ? AND offset = ?",
-            (room.number, target),
-        )
-        self._connection.execute(
-            "UPDATE publication SET body = NULL WHERE room = ? AND target = ? AND offset < ?",
-            (room.number, target, eraser),
-        )
-        # Whoever reads a thread would look at each of its deleted messages.
-        self._connection.execute(_FORGET_REPLY, (room.number, target))
-        self._scrub = True
 
     def _rooms(self, batch: Sequence[Publication], *, full: bool) -> dict[str, Room]:
         rooms: dict[str, Room] = {}

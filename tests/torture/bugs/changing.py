@@ -52,14 +52,12 @@ def everybody_pins() -> None:
 def edits_left_by_delete() -> None:
     """Erase a message, and leave what it was edited to."""
 
-    class Writer(writer.Writer):
-        def _erase(self, room: Room, target: int | None, eraser: int) -> None:
-            self._connection.execute(
-                "UPDATE publication SET body = NULL WHERE room = ? AND offset = ?",
-                (room.number, target),
-            )
+    def erase(connection: sqlite3.Connection, room: int, target: int, eraser: int) -> None:
+        connection.execute(
+            "UPDATE publication SET body = NULL WHERE room = ? AND offset = ?", (room, target)
+        )
 
-    plant(sqlite, "Writer", Writer)
+    plant(writer, "erase", erase)
 
 
 def deleted_kept_in_memory() -> None:
