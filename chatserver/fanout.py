@@ -57,6 +57,12 @@ class FanOut:
             frames: Whole WebSocket frames, one at least.
             droppable: Whether members that read slowly may miss them.
         """
+        size = sum(map(len, frames))
+        if len(frames) > 1 and room.pending_size + size > EARLY:
+            # No member's output may grow by a whole run before the bounds are looked at.
+            for frame in frames:
+                self.publish(room, frame, droppable=droppable)
+            return
         if not room.pending:
             if not self._dirty:
                 rest = self._rest_until - self._clock()
@@ -66,7 +72,7 @@ class FanOut:
             first = len(room.pending)
             room.droppable.extend(range(first, first + len(frames)))
         room.pending += frames
-        room.pending_size += sum(map(len, frames))
+        room.pending_size += size
         if room.pending_size >= EARLY:
             self.flush(room)
 

@@ -80,23 +80,34 @@ class Pending(Generic[T_co]):
         return self.result()
 
     def then(self, change: Callable[[T_co], U]) -> "Pending[U]":
-        """Return the outcome as changed by a plain function; failures pass through."""
-        if self.is_done and self._error is None:
-            return Pending.done(change(self._value))
+        """Return the outcome as changed by a plain function; failures pass through.
+
+        What the function raises is the outcome then, and so is an exception that it returns.
+        """
         changed: _Changed[T_co, U] = _Changed()
         changed.change = change
         if self.is_done:
-            _bring(changed, self._error, {})
+            outcome = self._value if self._error is None else self._error
+            _bring(changed, changed.made_of(outcome), {})
         else:
             self._tell(changed)
         return changed
 
     def when_done(self, call: Callable[[], object]) -> None:
-        """Call back once the outcome is there, at once if it is already."""
+        """Call back once the outcome is there, at once if it is already.
+
+        Args:
+            call: Is called once for all outcomes that come in one step, if it waits for several;
+                what it raises is logged.
+
+        Raises:
+            TypeError: `call` has no hash, by which it would be known again.
+        """
         if self.is_done:
             call()
-        else:
-            self._tell(call)
+            return
+        hash(call)
+        self._tell(call)
 
     def _tell(self, waiting: "Call | _Changed[T_co, Any]") -> None:
         if self._waiting is None:

@@ -137,8 +137,10 @@ class Committer:
 
     async def close(self) -> None:
         """Write what is queued, then end the thread."""
-        self._stopping = True
+        # In this order: the thread ends once it is to stop and finds nothing.
         self._kick()
+        self._stopping = True
+        self._wake.set()
         await self._ended
         self._settle_all()
         await asyncio.to_thread(self._thread.join)
@@ -299,8 +301,10 @@ class Committer:
 
         def refuse() -> None:
             self.failure = failure
-            self._refuse(batch, judge_behind)
-            handled.set()
+            try:
+                self._refuse(batch, judge_behind)
+            finally:
+                handled.set()
 
         self._loop.call_soon_threadsafe(refuse)
         handled.wait()

@@ -40,6 +40,7 @@ async def test_text_that_has_arrived_is_taken_without_waiting_for_it(
     aiohttp_client: AiohttpClient,
 ) -> None:
     async def handle(inbox: Inbox) -> None:
+        assert inbox.take != inbox.receive
         taken = [(await inbox.receive()).data]
         while len(inbox.arrived) < 4:  # noqa: ASYNC110 - nothing tells of an arrival
             await asyncio.sleep(0)

@@ -218,3 +218,28 @@ def test_who_waits_for_several_is_called_once_when_all_are_there() -> None:
     assert calls == [[True] * 4]
     assert (pendings[0].result(), changed.result(), pendings[3].result()) == (1, "2", 4)
     assert pendings[2].error is refused
+
+
+def test_who_cannot_be_known_again_cannot_wait() -> None:
+    class Unknown:
+        __hash__ = None  # type: ignore[assignment]  # as a dataclass that compares has it
+
+        def __call__(self) -> None:
+            raise AssertionError
+
+    pending: Pending[int] = Pending()
+    with pytest.raises(TypeError):
+        pending.when_done(Unknown())
+    settle_all([(pending, 3)])
+    assert pending.result() == 3
+
+
+def test_an_error_that_a_change_returns_is_the_outcome_whenever_it_comes() -> None:
+    refused = ActionError("unavailable", "The disk is full")
+    later: Pending[int] = Pending()
+    changed = later.then(lambda _: refused)
+    settle_all([(later, 3)])
+    for each in (changed, later.then(lambda _: refused)):
+        assert each.is_done
+        with pytest.raises(ActionError, match="unavailable"):
+            each.result()

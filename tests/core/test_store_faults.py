@@ -5,6 +5,7 @@ import resource
 import sqlite3
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -226,6 +227,90 @@ async def test_what_is_queued_behind_a_failure_for_the_same_room_fails_with_it(
         assert await bodies(store) == []
         (again,) = await add(store, publication(body=b"first"))
         assert again.position.offset == 1
+
+
+@pytest.mark.parametrize("verdict", ["_refuse", "_give_up"])
+async def test_what_is_appended_in_the_step_of_a_verdict_shares_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: str
+) -> None:
+    def failing(writer: Writer, batch: object) -> list[Outcome]:
+        monkeypatch.setattr(Writer, "write", write)
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    def faulty(indexing: Indexing, stored: int) -> None:
+        raise RuntimeError("a fault in the thread")
+
+    def late(*args: object) -> None:
+        behind.append(append(store, publication(body=b"behind")))
+        judged(*args)
+
+    write, judged = Writer.write, getattr(committer.Committer, verdict)
+    behind: list[asyncio.Future[Stored]] = []
+    told: list[bytes] = []
+    store = SqliteStore(tmp_path / "chat.db")
+    await store.startup(
+        keep_all, settle=lambda room, settled, outcomes: told.extend(each.body for each in settled)
+    )
+    async with asyncio.timeout(20):
+        monkeypatch.setattr(committer.Committer, verdict, late)
+        if verdict == "_refuse":
+            monkeypatch.setattr(Writer, "write", failing)
+        else:
+            monkeypatch.setattr(Indexing, "follow", faulty)
+        first = append(store, publication(body=b"first"))
+        (outcome,) = await asyncio.gather(first, return_exceptions=True)
+        assert isinstance(outcome, ActionError) == (verdict == "_refuse")
+        while not behind:  # noqa: ASYNC110 - nothing tells of a verdict
+            await asyncio.sleep(0)
+        with pytest.raises(ActionError, match="store"):
+            await behind[0]
+        assert told == [b"first", b"behind"]
+        await store.cleanup()
+
+
+async def test_what_is_appended_in_the_step_of_the_end_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread ends once it is told to and finds nothing: it must not find nothing too early."""
+
+    def kick(self: committer.Committer) -> None:
+        stopping.append(self._stopping)
+        handed_over(self)
+
+    stopping: list[bool] = []
+    handed_over = committer.Committer._kick
+    monkeypatch.setattr(committer.Committer, "_kick", kick)
+    async with opened(tmp_path / "chat.db") as store:
+        await add(store, publication(body=b"first"))
+        stopping.clear()
+        last = append(store, publication(body=b"last"))
+    assert stopping
+    assert not any(stopping)
+    assert last.result().position.offset == 2
+
+
+async def test_outcomes_of_a_large_batch_do_not_hold_up_the_loop(tmp_path: Path) -> None:
+    tick = 0
+    ticks: list[int] = []
+
+    def count() -> None:
+        nonlocal tick
+        tick += 1
+        loop.call_soon(count)
+
+    def settle(room: str, publications: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
+        ticks.extend([tick] * len(publications))
+
+    loop = asyncio.get_running_loop()
+    count()
+    store = SqliteStore(tmp_path / "chat.db")
+    await store.startup(keep_all, settle=settle)
+    await add(store, *[publication() for _ in range(4 * committer.AT_ONCE)])
+    assert max(Counter(ticks).values()) == committer.AT_ONCE
+    assert len(ticks) == 4 * committer.AT_ONCE
+    await store.cleanup()
 
 
 async def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
