@@ -32,7 +32,7 @@ from chatserver.publications import (
 )
 from chatserver.rules import RoomRules
 from chatserver.stats import StoreStats
-from chatserver.store import UNBOUNDED, Outcome, Store, Stored
+from chatserver.store import UNBOUNDED, Settlement, Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
 
@@ -297,7 +297,7 @@ class EmbeddedBroker(Broker):
         return self._memory if durability is Durability.MEMORY else None
 
     def _settle(
-        self, room: str, publications: Sequence[Publication], outcomes: Sequence[Outcome]
+        self, room: str, publications: Sequence[Publication], outcomes: Sequence[Settlement]
     ) -> None:
         line = self._lines[room]
         stored: list[Publication] = []

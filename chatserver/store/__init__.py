@@ -87,10 +87,10 @@ class Stored(Published, frozen=True, gc=False):
     cid: str | None = None
 
 
-Outcome = Stored | ActionError
+Settlement = Stored | ActionError
 """What became of a publication."""
 
-Settle = Callable[[str, Sequence[Publication], Sequence[Outcome]], None]
+Settle = Callable[[str, Sequence[Publication], Sequence[Settlement]], None]
 """Take what became of publications of one room, in the order of storing; called in the event loop.
 
 Those who wait hear of it afterwards. Many at once, because thousands a second come back: what is

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from chatserver.pending import Pending, settle_all
 from chatserver.publications import Publication, Published
-from chatserver.store import Outcome, Settle
+from chatserver.store import Settle, Settlement
 
 log = logging.getLogger("chatserver.store")
 
@@ -31,7 +31,7 @@ class Batch:
     def __init__(self) -> None:
         self.publications: list[Publication] = []
         self.waiting: list[Pending[Published]] = []
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[Settlement] = []
 
     @property
     def size(self) -> int:

@@ -20,7 +20,7 @@ from chatserver.fold import (
 from chatserver.guard import Target, refusal
 from chatserver.positions import Position
 from chatserver.publications import COST, Publication, RoomState, size_of
-from chatserver.store import Outcome, Stored, slack
+from chatserver.store import Settlement, Stored, slack
 
 LINK: Final = 250
 """Bytes that an answer or a change takes in memory beside what other publications do."""
@@ -86,7 +86,7 @@ class Kept:
         excess = len(self.publications) - self._length
         return excess if excess >= slack(self._length) else 0
 
-    def add(self, publication: Publication) -> Outcome:
+    def add(self, publication: Publication) -> Settlement:
         """Add the next one, or return why it may not be."""
         offset, target = self.first + len(self.publications), publication.target
         if target is not None:

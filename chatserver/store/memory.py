@@ -32,8 +32,8 @@ from chatserver.store import (
     TOO_MANY_ROOMS,
     UNBOUNDED,
     Moves,
-    Outcome,
     Settle,
+    Settlement,
     Store,
     Stored,
     Trimmed,
@@ -227,7 +227,7 @@ class MemoryStore(Store):
                 if position is not None:
                     cursors[room] = position
 
-    def _add(self, publication: Publication, rules: Rules) -> Outcome:
+    def _add(self, publication: Publication, rules: Rules) -> Settlement:
         name, creator = publication.room, publication.user
         room = self._rooms.get(name)
         if room is None:
@@ -250,7 +250,7 @@ class MemoryStore(Store):
             self._stats.stored += 1
         return outcome
 
-    def _receipt(self, publication: Publication) -> Outcome | None:
+    def _receipt(self, publication: Publication) -> Settlement | None:
         receipt = None if publication.cid is None else self._cids.get(_key(publication))
         if receipt is None:
             return None

@@ -14,7 +14,7 @@ from chatserver.guard import missing
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules
 from chatserver.stats import StoreStats
-from chatserver.store import CONFLICT, FULL, UNBOUNDED, Moves, Outcome, Stored
+from chatserver.store import CONFLICT, FULL, UNBOUNDED, Moves, Settlement, Stored
 from chatserver.store.cursors import move_cursors
 from chatserver.store.index import Index
 from chatserver.store.ledger import Ledger, Room
@@ -95,7 +95,7 @@ class Writer:
         """Whether this SQLite can search."""
         return self._index.available
 
-    def write(self, batch: Sequence[Publication]) -> list[Outcome]:
+    def write(self, batch: Sequence[Publication]) -> list[Settlement]:
         """Commit a batch; all of it or nothing. Return one outcome for each, in order.
 
         What does not fit into the bounds is left out, and what the same user has behind it in the
@@ -232,7 +232,7 @@ class Writer:
             except sqlite3.Error as error:
                 log.error("the transaction could not be rolled back: %s", error)
 
-    def _count(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+    def _count(self, outcomes: Sequence[Settlement], seconds: float) -> None:
         self.stats.commits.observe(seconds)
         self.stats.stored += self._stored
         if self.refused:
@@ -245,13 +245,13 @@ class Writer:
             self._connection.execute(f"PRAGMA synchronous = {mode}")
             self._relaxed = relaxed
 
-    def _transact(self, batch: Sequence[Publication]) -> list[Outcome]:
+    def _transact(self, batch: Sequence[Publication]) -> list[Settlement]:
         self._connection.execute("BEGIN IMMEDIATE")
         outcomes = self._append(batch)
         self._connection.execute("COMMIT")
         return outcomes
 
-    def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+    def _append(self, batch: Sequence[Publication]) -> list[Settlement]:
         refused = self.refused = {}
         left = self._quota.space(batch)
         rooms = self._rooms(batch, full=left is not None and left <= 0)
@@ -262,7 +262,7 @@ class Writer:
         targets = Targets(self._connection)
         width = width_of(batch)
         written = _tops(rooms)
-        outcomes: list[Outcome] = []
+        outcomes: list[Settlement] = []
         values: list[Value] = []
         replies: list[Reply] = []
         erasures: list[tuple[Room, int, int]] = []
@@ -379,7 +379,7 @@ def _tops(rooms: dict[str, Room]) -> dict[str, int]:
     return {name: room.top for name, room in rooms.items()}
 
 
-def _again(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
+def _again(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
     offset, timestamp, checksum = receipt
     if checksum != publication.checksum:
         return CONFLICT

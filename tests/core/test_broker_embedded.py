@@ -25,7 +25,7 @@ from chatserver.publications import (
     Rules,
     keep_all,
 )
-from chatserver.store import Outcome, Settle, Trimmed
+from chatserver.store import Settle, Settlement, Trimmed
 from chatserver.store.sqlite import SqliteStore
 from tests.core.histories import edit, reaction
 from tests.core.stores import STAMP, publication
@@ -59,7 +59,7 @@ class SlowStore(SqliteStore):
                 self.trimmed.set()
 
         def hold_settled(
-            room: str, publications: Sequence[Publication], outcomes: Sequence[Outcome]
+            room: str, publications: Sequence[Publication], outcomes: Sequence[Settlement]
         ) -> None:
             if self.settle_on:
                 settle(room, publications, outcomes)

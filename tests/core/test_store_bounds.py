@@ -11,7 +11,7 @@ from msgspec import structs
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.publications import Publication, keep_all
-from chatserver.store import Outcome, Store
+from chatserver.store import Settlement, Store
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Writer
@@ -92,7 +92,7 @@ async def test_what_is_queued_behind_a_refusal_does_not_overtake_it(
     write = Writer.write
     entered, go_on = threading.Event(), threading.Event()
 
-    def waiting(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+    def waiting(writer: Writer, batch: Sequence[Publication]) -> list[Settlement]:
         entered.set()
         assert go_on.wait(10)
         return write(writer, batch)

@@ -23,7 +23,7 @@ from chatserver.publications import (
     RoomState,
     Unread,
 )
-from chatserver.store import Outcome, Store, Stored
+from chatserver.store import Settlement, Store, Stored
 from chatserver.store.memory import MemoryStore
 from chatserver.store.sqlite import SqliteStore
 from tests.core.stores import (
@@ -96,7 +96,7 @@ async def test_what_became_of_a_room_s_publications_is_told_before_those_who_wai
         def settle(
             room: str,
             publications: Sequence[Publication],
-            outcomes: Sequence[Outcome],
+            outcomes: Sequence[Settlement],
             events: list[tuple[str, str, int]] = events,
         ) -> None:
             for each, outcome in zip(publications, outcomes, strict=True):

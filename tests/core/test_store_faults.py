@@ -14,7 +14,7 @@ import pytest
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, keep_all
-from chatserver.store import UNBOUNDED, Outcome, Stored, committer
+from chatserver.store import UNBOUNDED, Settlement, Stored, committer
 from chatserver.store.indexing import Indexing
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Writer
@@ -203,7 +203,7 @@ async def test_while_another_program_has_the_file_messages_are_refused(tmp_path:
 async def test_what_is_queued_behind_a_failure_for_the_same_room_fails_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(writer: Writer, batch: object) -> list[Outcome]:
+    def failing(writer: Writer, batch: object) -> list[Settlement]:
         entered.set()
         assert go_on.wait(10)
         monkeypatch.undo()
@@ -233,7 +233,7 @@ async def test_what_is_queued_behind_a_failure_for_the_same_room_fails_with_it(
 async def test_what_is_appended_in_the_step_of_a_verdict_shares_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: str
 ) -> None:
-    def failing(writer: Writer, batch: object) -> list[Outcome]:
+    def failing(writer: Writer, batch: object) -> list[Settlement]:
         monkeypatch.setattr(Writer, "write", write)
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
@@ -300,7 +300,9 @@ async def test_outcomes_of_a_large_batch_do_not_hold_up_the_loop(tmp_path: Path)
         tick += 1
         loop.call_soon(count)
 
-    def settle(room: str, publications: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
+    def settle(
+        room: str, publications: Sequence[Publication], outcomes: Sequence[Settlement]
+    ) -> None:
         ticks.extend([tick] * len(publications))
 
     loop = asyncio.get_running_loop()
@@ -333,7 +335,7 @@ async def test_a_fault_in_the_writer_fails_its_batch_only(
 ) -> None:
     append_rows = Writer._append
 
-    def faulty(writer: Writer, batch: list[Publication]) -> list[Outcome]:
+    def faulty(writer: Writer, batch: list[Publication]) -> list[Settlement]:
         outcomes = append_rows(writer, batch)
         if any(each.body == b"cursed" for each in batch):
             raise RuntimeError("a fault in the writer")
@@ -356,7 +358,7 @@ async def test_the_end_of_the_writing_thread_is_told_and_leaves_nobody_waiting(
 ) -> None:
     write = Writer.write
 
-    def slow(writer: Writer, batch: list[Publication]) -> list[Outcome]:
+    def slow(writer: Writer, batch: list[Publication]) -> list[Settlement]:
         entered.set()
         assert go_on.wait(10)
         return write(writer, batch)
@@ -393,7 +395,9 @@ async def test_the_end_of_the_writing_thread_is_told_and_leaves_nobody_waiting(
 async def test_a_receiver_that_fails_does_not_stop_the_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(room: str, publications: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
+    def broken(
+        room: str, publications: Sequence[Publication], outcomes: Sequence[Settlement]
+    ) -> None:
         if room == "lobby":
             raise RuntimeError("cannot take it")
         told.append(room)

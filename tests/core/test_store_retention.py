@@ -16,7 +16,7 @@ from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.pairs import direct_room
 from chatserver.publications import Durability, Keeping, Publication, RoomState, keep_all
-from chatserver.store import CID_LIFE, UNBOUNDED, Outcome, committer
+from chatserver.store import CID_LIFE, UNBOUNDED, Settlement, committer
 from chatserver.store.retention import stamp
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
@@ -161,7 +161,7 @@ async def test_what_is_too_old_goes_however_busy_the_store_is(
     write, sweep = Writer.write, Writer.sweep
     entered, go_on, swept = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
 
-    def writing(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+    def writing(writer: Writer, batch: Sequence[Publication]) -> list[Settlement]:
         entered.release()
         assert go_on.acquire(timeout=10)
         return write(writer, batch)

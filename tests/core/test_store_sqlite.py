@@ -13,7 +13,7 @@ from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Rules, keep_all
-from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Outcome, Stored
+from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Settlement, Stored
 from chatserver.store.cursors import move_cursors, sweep_cursors
 from chatserver.store.reader import Reader
 from chatserver.store.rows import SIZES, cut
@@ -132,7 +132,9 @@ def test_rows_are_cut_into_statements_without_loss(count: int) -> None:
 async def test_what_follows_each_other_in_a_room_is_handed_on_at_once(path: Path) -> None:
     told: list[list[int]] = []
 
-    def settle(room: str, publications: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
+    def settle(
+        room: str, publications: Sequence[Publication], outcomes: Sequence[Settlement]
+    ) -> None:
         told.append([int(each.body) for each in publications])
 
     store = SqliteStore(path)

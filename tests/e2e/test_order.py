@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from chatserver.publications import Publication
-from chatserver.store import Outcome
+from chatserver.store import Settlement
 from chatserver.store.writer import Writer
 from chatserver.testing import ChatServer, Frame, Peer
 
@@ -74,7 +74,7 @@ async def test_reading_goes_on_without_the_disk_up_to_64_messages(
     write = Writer.write
     disk = threading.Event()
 
-    def waiting(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+    def waiting(writer: Writer, batch: Sequence[Publication]) -> list[Settlement]:
         assert disk.wait(10)
         return write(writer, batch)
 
@@ -103,7 +103,7 @@ async def test_a_message_that_a_fault_has_ended_holds_nothing_back(
 ) -> None:
     write = Writer.write
 
-    def faulty(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+    def faulty(writer: Writer, batch: Sequence[Publication]) -> list[Settlement]:
         if any(b"cursed" in each.body for each in batch):
             raise RuntimeError("a fault in the store")
         return write(writer, batch)

@@ -25,7 +25,7 @@ from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Published
 from chatserver.session import Identity, Session
 from chatserver.stats import Stats
-from chatserver.store import Outcome
+from chatserver.store import Settlement
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Writer
 from tests.core.sinks import Crank, RecordingSink
@@ -294,7 +294,7 @@ class Ahead:
         committed, self._told = asyncio.Event(), threading.Event()
         write, loop = Writer.write, asyncio.get_running_loop()
 
-        def commit(writer: Writer, batch: Sequence[Publication]) -> list[Outcome]:
+        def commit(writer: Writer, batch: Sequence[Publication]) -> list[Settlement]:
             outcomes = write(writer, batch)
             loop.call_soon_threadsafe(committed.set)
             self._told.wait(DEADLINE)

@@ -8,7 +8,7 @@ from chatserver.broker.tail import Tail
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.publications import Publication, Rules
-from chatserver.store import Outcome, Stored, sqlite, writer
+from chatserver.store import Settlement, Stored, sqlite, writer
 from chatserver.store.ledger import Room
 from chatserver.store.rows import Key, Receipt
 from chatserver.store.targets import Targets
@@ -120,7 +120,7 @@ def text_back_on_retry() -> None:
     """Write the text of a retried edit again where it was erased."""
 
     class Writer(writer.Writer):
-        def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+        def _append(self, batch: Sequence[Publication]) -> list[Settlement]:
             outcomes = super()._append(batch)
             for each, outcome in zip(batch, outcomes, strict=True):
                 if each.kind == "edit" and isinstance(outcome, Stored) and outcome.duplicate:

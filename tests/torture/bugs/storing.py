@@ -13,7 +13,7 @@ from msgspec import structs
 from chatserver.broker import Deliver, Due, embedded
 from chatserver.positions import Position
 from chatserver.publications import Publication
-from chatserver.store import CONFLICT, Outcome, Stored, sqlite, writer
+from chatserver.store import CONFLICT, Settlement, Stored, sqlite, writer
 from chatserver.store.ledger import Room
 from chatserver.store.retention import Retention
 from chatserver.store.rows import Key, Receipt
@@ -36,18 +36,18 @@ def relaxed_committed_late() -> None:
 
 def broadcast_before_commit() -> None:
     """Show a batch to the members and commit it then."""
-    early: list[Callable[[Sequence[Publication], Sequence[Outcome]], None]] = []
+    early: list[Callable[[Sequence[Publication], Sequence[Settlement]], None]] = []
 
     class Broker(embedded.EmbeddedBroker):
         async def startup(self, deliver: Deliver) -> None:
             loop = asyncio.get_running_loop()
 
-            def show(batch: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
+            def show(batch: Sequence[Publication], outcomes: Sequence[Settlement]) -> None:
                 for each, outcome in zip(batch, outcomes, strict=True):
                     if isinstance(outcome, Stored) and not outcome.duplicate:
                         deliver(each.room, [(each, outcome.position)])
 
-            def show_and_wait(batch: Sequence[Publication], outcomes: Sequence[Outcome]) -> None:
+            def show_and_wait(batch: Sequence[Publication], outcomes: Sequence[Settlement]) -> None:
                 shown = threading.Event()
                 loop.call_soon_threadsafe(show, batch, outcomes)
                 loop.call_soon_threadsafe(loop.call_later, FLUSHED, shown.set)
@@ -60,7 +60,7 @@ def broadcast_before_commit() -> None:
             super()._hand_out(room, [each for each in due if each[1] is None])
 
     class Writer(writer.Writer):
-        def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+        def _append(self, batch: Sequence[Publication]) -> list[Settlement]:
             outcomes = super()._append(batch)
             early[0](batch, outcomes)
             return outcomes
@@ -73,7 +73,7 @@ def batch_turned_round() -> None:
     """Store the last message of a batch first."""
 
     class Writer(writer.Writer):
-        def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+        def _append(self, batch: Sequence[Publication]) -> list[Settlement]:
             return super()._append(batch[::-1])[::-1]
 
     plant(sqlite, "Writer", Writer)
@@ -83,7 +83,7 @@ def texts_mixed_up() -> None:
     """Store the first message of a batch with the text of the last."""
 
     class Writer(writer.Writer):
-        def _append(self, batch: Sequence[Publication]) -> list[Outcome]:
+        def _append(self, batch: Sequence[Publication]) -> list[Settlement]:
             mixed = list(batch)
             said = [place for place, each in enumerate(batch) if each.kind == "message"]
             if said:
@@ -111,7 +111,7 @@ def retry_leaves_hole() -> None:
     """Give a retry an offset of its own, at which nothing stands."""
     again = writer._again
 
-    def spent(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
+    def spent(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
         room.top += 1
         return again(room, publication, receipt)
 
@@ -121,7 +121,7 @@ def retry_leaves_hole() -> None:
 def conflict_overlooked() -> None:
     """Acknowledge another text under a used cid as a retry."""
 
-    def again(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
+    def again(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
         offset, timestamp, _ = receipt
         position = Position(room.epoch, offset)
         return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)
@@ -134,7 +134,7 @@ def retry_conflicts() -> None:
     again = writer._again
     count = itertools.count(1)
 
-    def mistaken(room: Room, publication: Publication, receipt: Receipt) -> Outcome:
+    def mistaken(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
         return again(room, publication, receipt) if next(count) % 10 else CONFLICT
 
     plant(writer, "_again", mistaken)
@@ -170,7 +170,7 @@ def _commit_late(is_late: Callable[[writer.Writer, str], bool]) -> None:
     class Writer(writer.Writer):
         batches = 0
 
-        def write(self, batch: Sequence[Publication]) -> list[Outcome]:
+        def write(self, batch: Sequence[Publication]) -> list[Settlement]:
             if not all(is_late(self, each.room) for each in batch):
                 if self._connection.in_transaction:
                     self._connection.execute("COMMIT")
