@@ -302,21 +302,26 @@ class EmbeddedBroker(Broker):
         line = self._lines[room]
         stored: list[Publication] = []
         due: list[Due] = []
-        first = None
+        first = last = None
         for publication, outcome in zip(publications, outcomes, strict=True):
             line.settled += 1
             if isinstance(outcome, Stored) and not outcome.duplicate:
-                first = first or outcome.position
+                last = outcome.position
+                first = first or last
                 stored.append(publication)
                 due.append((publication, outcome.position))
             if line.waiting:
                 due.extend((passed, None) for passed in line.due())
         if line.settled == line.appended:
             del self._lines[room]
-        if first is not None:
+        if first is not None and last is not None:
             # A read that began before these were delivered is of no use to who asks now.
             self._forget(room)
-            self._tails.add(room, first, stored)
+            if last.offset - first.offset == len(stored) - 1:
+                self._tails.add(room, first, stored)
+            else:
+                # What is not known for sure is read from the store.
+                self._tails.forget(room)
         self._hand_out(room, due)
 
     def _trim(self, room: str, oldest: int) -> None:
