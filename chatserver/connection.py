@@ -19,7 +19,7 @@ from chatserver.envelope import Envelope, NotJsonError, address_of, parse, plain
 from chatserver.errors import ActionError, CloseCode, Disconnect, ErrorCode
 from chatserver.frames import close_answer, close_frame, pong_frame
 from chatserver.hub import LocalHub
-from chatserver.inbox import TEXT, Inbox
+from chatserver.inbox import Inbox
 from chatserver.latch import RETRYABLE, Latch
 from chatserver.liveness import Sweeper
 from chatserver.logs import CURRENT
@@ -31,6 +31,7 @@ from chatserver.session import Reply, Session
 log = logging.getLogger("chatserver.connection")
 
 # Looking a member up in its Enum takes ten times as long as a name does.
+TEXT: Final = WSMsgType.TEXT
 READING: Final = Doing.READING
 HANDLING: Final = Doing.HANDLING
 

@@ -49,30 +49,23 @@ class FanOut:
         self._rest_until = 0.0
         self._dirty: list[Room[Session]] = []
 
-    def publish(self, room: Room[Session], *frames: bytes, droppable: bool = False) -> None:
-        """Have frames written to the room's members at the end of this tick; O(1) for each.
+    def publish(self, room: Room[Session], frame: bytes, droppable: bool = False) -> None:
+        """Have a frame written to the room's members at the end of this tick; O(1).
 
         Args:
             room: The room.
-            frames: Whole WebSocket frames, one at least.
-            droppable: Whether members that read slowly may miss them.
+            frame: One whole WebSocket frame.
+            droppable: Whether members that read slowly may miss it.
         """
-        size = sum(map(len, frames))
-        if len(frames) > 1 and room.pending_size + size > EARLY:
-            # No member's output may grow by a whole run before the bounds are looked at.
-            for frame in frames:
-                self.publish(room, frame, droppable=droppable)
-            return
         if not room.pending:
             if not self._dirty:
                 rest = self._rest_until - self._clock()
                 self._schedule(rest if rest >= SHORTEST_REST else 0.0, self.flush_all)
             self._dirty.append(room)
         if droppable:
-            first = len(room.pending)
-            room.droppable.extend(range(first, first + len(frames)))
-        room.pending += frames
-        room.pending_size += size
+            room.droppable.append(len(room.pending))
+        room.pending.append(frame)
+        room.pending_size += len(frame)
         if room.pending_size >= EARLY:
             self.flush(room)
 

@@ -348,18 +348,12 @@ class LocalHub(Hub):
         if room is None or not room.members:
             return
         self.stats.events += len(due)
-        publish = self._fan_out.publish
-        frames: list[bytes] = []
         for publication, position in due:
+            body = publication.body
             if position is not None:
-                frames.append(text_frame(placed(publication.body, position.offset)))
-                continue
-            if frames:
-                publish(room, *frames)
-                frames.clear()
-            publish(room, text_frame(publication.body), droppable=publication.ephemeral)
-        if frames:
-            publish(room, *frames)
+                body = placed(body, position.offset)
+            # One by one: what is pending is bounded in between.
+            self._fan_out.publish(room, text_frame(body), publication.ephemeral)
 
 
 def _reserved(fields: Iterable[str]) -> ValueError:

@@ -10,7 +10,7 @@ from chatserver.broker.cursors import Cursors
 from chatserver.broker.line import Line
 from chatserver.broker.pages import Pages
 from chatserver.broker.reads import Reads, Wanted
-from chatserver.broker.tail import ROOM_BYTES, ROOM_MOST, Tails
+from chatserver.broker.tail import ROOM_BYTES, ROOM_MOST, Placed, Tails
 from chatserver.config import Config, LimitsConfig, RoomConfig, StoreConfig
 from chatserver.errors import ActionError
 from chatserver.fold import Messages, Reactions
@@ -300,28 +300,21 @@ class EmbeddedBroker(Broker):
         self, room: str, publications: Sequence[Publication], outcomes: Sequence[Settlement]
     ) -> None:
         line = self._lines[room]
-        stored: list[Publication] = []
+        stored: list[Placed] = []
         due: list[Due] = []
-        first = last = None
         for publication, outcome in zip(publications, outcomes, strict=True):
             line.settled += 1
             if isinstance(outcome, Stored) and not outcome.duplicate:
-                last = outcome.position
-                first = first or last
-                stored.append(publication)
-                due.append((publication, outcome.position))
+                stored.append((publication, outcome.position))
+                due.append(stored[-1])
             if line.waiting:
                 due.extend((passed, None) for passed in line.due())
         if line.settled == line.appended:
             del self._lines[room]
-        if first is not None and last is not None:
+        if stored:
             # A read that began before these were delivered is of no use to who asks now.
             self._forget(room)
-            if last.offset - first.offset == len(stored) - 1:
-                self._tails.add(room, first, stored)
-            else:
-                # What is not known for sure is read from the store.
-                self._tails.forget(room)
+            self._tails.add(room, stored)
         self._hand_out(room, due)
 
     def _trim(self, room: str, oldest: int) -> None:

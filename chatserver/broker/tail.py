@@ -27,6 +27,9 @@ ROOM_MOST: Final = 512
 ROOM_BYTES: Final = 1024 * 1024
 """Bytes of one room that are kept in memory."""
 
+Placed = tuple[Publication, Position]
+"""A publication and its place in the room's history."""
+
 
 class Tail:
     """Hold the newest publications of one room, without a hole up to the top.
@@ -64,11 +67,11 @@ class Tail:
 
     def append(self, publications: Sequence[Publication]) -> None:
         """Add the next ones."""
-        for offset, each in enumerate(publications, self.top + 1):
+        for each in publications:
             self.publications.append(each)
             self.size += len(each.body) + COST
             if each.erases:
-                self.erase(each.target, offset)
+                self.erase(each.target, self.top)
 
     def prepend(self, page: Page) -> None:
         """Take from a page what lies before the first one, if it reaches that far."""
@@ -190,8 +193,15 @@ class Tails:
             self._tails.move_to_end(room)
         return tail
 
-    def add(self, room: str, first: Position, publications: Sequence[Publication]) -> None:
-        """Add publications that were given the next positions of their room."""
+    def add(self, room: str, placed: Sequence[Placed]) -> None:
+        """Add publications that were given the next positions of their room, one at least.
+
+        If the positions do not follow each other, the room is forgotten: the store knows.
+        """
+        first, last = placed[0][1], placed[-1][1]
+        if last.offset - first.offset != len(placed) - 1:
+            self.forget(room)
+            return
         tail = self._tails.get(room)
         if tail is None or tail.top + 1 != first.offset or tail.epoch != first.epoch:
             self.forget(room)
@@ -200,7 +210,7 @@ class Tails:
         else:
             self._tails.move_to_end(room)
         before = tail.size
-        tail.append(publications)
+        tail.append([publication for publication, _ in placed])
         self._fit(tail, before)
 
     def seed(self, room: str, page: Page, *, current: bool) -> None:

@@ -38,12 +38,10 @@ class Batch:
         """Bytes of the bodies."""
         return sum(map(len, map(_body, self.publications)))
 
-    def add(self, publication: Publication) -> Pending[Published]:
-        """Add a publication, and return what its author waits for."""
-        pending: Pending[Published] = Pending()
+    def add(self, publication: Publication, waiting: Pending[Published]) -> None:
+        """Add a publication and what its author waits for."""
         self.publications.append(publication)
-        self.waiting.append(pending)
-        return pending
+        self.waiting.append(waiting)
 
     def extend(self, other: "Batch") -> None:
         """Add the publications of another one."""
@@ -52,9 +50,6 @@ class Batch:
 
     def cut(self, most: int) -> "Iterator[Batch]":
         """Cut into batches of so many at most."""
-        if len(self.publications) <= most:
-            yield self
-            return
         for start in range(0, len(self.publications), most):
             part = Batch()
             part.publications = self.publications[start : start + most]

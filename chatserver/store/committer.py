@@ -105,7 +105,9 @@ class Committer:
         self._queued_bytes += size
         if not self._gathered.publications:
             self._loop.call_soon(self._kick)
-        return self._gathered.add(publication)
+        pending: Pending[Published] = Pending()
+        self._gathered.add(publication, pending)
+        return pending
 
     @property
     def stats(self) -> StoreStats:
@@ -151,6 +153,11 @@ class Committer:
             self._queue.extend(gathered)
         self._wake.set()
 
+    def _take_queue(self) -> Batch:
+        with self._lock:
+            queue, self._queue = self._queue, Batch()
+        return queue
+
     def _take_outcomes(self, batch: Batch) -> None:
         self._settled.extend(batch.cut(AT_ONCE))
         if not self._settling:
@@ -194,14 +201,13 @@ class Committer:
         # What is queued behind a refusal must not be stored before the refusal is known.
         refused = Batch()
         self._kick()
-        with self._lock:
-            queue, self._queue = self._queue, Batch()
+        queue = self._take_queue()
         for publication, pending in zip(queue.publications, queue.waiting, strict=True):
             refusal = judge_behind(publication)
-            kept = self._queue if refusal is None else refused
-            kept.publications.append(publication)
-            kept.waiting.append(pending)
-            if refusal is not None:
+            if refusal is None:
+                self._queue.add(publication, pending)
+            else:
+                refused.add(publication, pending)
                 refused.outcomes.append(refusal)
         self._settled += batch, refused
         self._settle_all()
@@ -209,9 +215,8 @@ class Committer:
     def _give_up(self, failure: str) -> None:
         self.failure = failure
         self._kick()
-        with self._lock:
-            queue, self._queue = self._queue, Batch()
-            moves, self._moves = self._moves, []
+        queue = self._take_queue()
+        moves, self._moves = self._moves, []
         queue.outcomes += [broken()] * len(queue.waiting)
         self._settled.append(queue)
         self._settle_all()
@@ -246,8 +251,7 @@ class Committer:
         return math.inf if self.failure else self._indexing.due
 
     def _write(self) -> None:
-        with self._lock:
-            batch, self._queue = self._queue, Batch()
+        batch = self._take_queue()
         if not batch.publications:
             return
         try:

@@ -14,7 +14,7 @@ INDEX: Final = f"CREATE INDEX room_second ON room ({_SECOND}, name) WHERE {_IS_D
 
 _AS_FIRST: Final = "SELECT name FROM room WHERE name > ? AND name < ? ORDER BY name LIMIT ?"
 _AS_SECOND: Final = (
-    f"SELECT name FROM room WHERE {_IS_DIRECT} AND {_SECOND} = ? AND name > ?"  # noqa: S608 - constants
+    f"SELECT name FROM room WHERE {_IS_DIRECT} AND {_SECOND} = ? AND name > ?"  # noqa: S608 - put together of constants
     " ORDER BY name LIMIT ?"
 )
 

@@ -177,7 +177,7 @@ class Index:
         if values:
             rows = ", ".join(["(?, ?, ?)"] * (len(values) // 3))
             self._connection.execute(
-                f"INSERT INTO search (rowid, room, text) VALUES {rows}",  # noqa: S608 - constants
+                f"INSERT INTO search (rowid, room, text) VALUES {rows}",  # noqa: S608 - put together of constants
                 values,
             )
 

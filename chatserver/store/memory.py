@@ -119,8 +119,8 @@ class MemoryStore(Store):
         """Keep a publication; see `Store.append`."""
         if self._rules is None:
             raise unavailable("The server is shutting down; connect again in a moment", 1)
-        batch = Batch()
-        pending = batch.add(publication)
+        batch, pending = Batch(), Pending[Published]()
+        batch.add(publication, pending)
         batch.outcomes.append(self._receipt(publication) or self._add(publication, self._rules))
         batch.hand_on(self._settle)
         room = self._rooms.get(publication.room)

@@ -23,10 +23,10 @@ _COLUMNS: Final = "offset, user, cid, timestamp, target, kind, body"
 _AFTER: Final = f"""SELECT {_COLUMNS} FROM publication
     WHERE room = ? AND offset >= ? AND offset <= ?
     AND (target IS NULL OR target <= ? AND body IS NOT NULL)
-    ORDER BY offset LIMIT ?"""  # noqa: S608 - constants
+    ORDER BY offset LIMIT ?"""  # noqa: S608 - put together of constants
 _BEFORE: Final = f"""SELECT {_COLUMNS} FROM publication
     WHERE room = ? AND offset >= ? AND offset <= ? AND target IS NULL
-    ORDER BY offset DESC LIMIT ?"""  # noqa: S608 - constants
+    ORDER BY offset DESC LIMIT ?"""  # noqa: S608 - put together of constants
 _OF_P: Final = ", ".join(f"p.{column}" for column in _COLUMNS.split(", ")[1:])
 # The offset is that of `reply`, whose order is known: by that of `publication` all would be sorted.
 _THREAD: Final = f"""SELECT {_COLUMNS} FROM publication
@@ -35,7 +35,7 @@ _THREAD: Final = f"""SELECT {_COLUMNS} FROM publication
     CROSS JOIN publication p ON p.room = r.room AND p.offset = r.offset
     WHERE r.room = ?1 AND r.root = ?2 AND r.offset >= ?3 AND r.offset <> ?2
     AND p.target IS NULL AND p.body IS NOT NULL
-    ORDER BY offset LIMIT ?4"""  # noqa: S608 - constants
+    ORDER BY offset LIMIT ?4"""  # noqa: S608 - put together of constants
 # Of many edits only the last is read; the index alone tells which. Rows lie in the order of storing
 # (schema.py), so it is the one with the largest id.
 _CHANGES: Final = """SELECT target, user, timestamp, kind, body FROM publication
@@ -53,7 +53,7 @@ _PINNED: Final = """SELECT DISTINCT target FROM publication INDEXED BY publicati
     WHERE room = ? AND target >= ? AND target <= ? AND kind = 'pin' AND body IS NOT NULL
     ORDER BY target DESC"""
 _ONE: Final = f"""SELECT {_COLUMNS} FROM publication
-    WHERE room = ? AND offset = ? AND target IS NULL AND body IS NOT NULL"""  # noqa: S608 - constants
+    WHERE room = ? AND offset = ? AND target IS NULL AND body IS NOT NULL"""  # noqa: S608 - put together of constants
 _REACTIONS: Final = """SELECT user, body FROM publication INDEXED BY publication_target
     WHERE room = ? AND target = ? AND kind = 'reaction' AND body IS NOT NULL ORDER BY id"""
 

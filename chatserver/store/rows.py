@@ -41,7 +41,7 @@ SIZES: Final = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 
 # A statement that may fail halfway keeps a journal of its own, unless failing ends the transaction.
 _INSERT: Final = {
-    (width, size * width): "INSERT OR ROLLBACK INTO publication"  # noqa: S608 - question marks
+    (width, size * width): "INSERT OR ROLLBACK INTO publication"  # noqa: S608 - only question marks are put in
     f" (room, offset, user, cid, checksum, timestamp, body, {names}) VALUES "
     + ", ".join([f"(?, ?, ?, ?, ?, ?, ?, {values})"] * size)
     for width, names, values in ((MESSAGE, "kind", "'message'"), (ANY, "kind, target", "?, ?"))
@@ -54,7 +54,7 @@ _ERASE_CHANGES: Final = (
 )
 _FORGET_REPLY: Final = "DELETE FROM reply WHERE room = ? AND offset = ?"
 _FIND: Final = {
-    3 * size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - question marks
+    3 * size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - only question marks are put in
     + ", ".join(["(?, ?, ?)"] * size)
     + ") SELECT p.room, p.user, p.cid, p.offset, p.timestamp, p.checksum FROM asked"
     " CROSS JOIN publication p ON p.room = asked.room AND p.user = asked.user"

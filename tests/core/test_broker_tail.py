@@ -27,7 +27,7 @@ def page(first: int, last: int, *, oldest: int = 1, top: int | None = None) -> P
 
 def filled(tails: Tails, count: int, room: str = "lobby", first: int = 1) -> None:
     for offset in range(first, first + count):
-        tails.add(room, Position("e", offset), [publication(room, b"%d" % offset)])
+        tails.add(room, [(publication(room, b"%d" % offset), Position("e", offset))])
 
 
 def test_a_room_from_its_beginning_is_known_without_the_store() -> None:
@@ -151,10 +151,22 @@ def test_that_a_room_is_empty_is_remembered_within_the_bounds() -> None:
     assert empty is not None
     assert empty.state == RoomState("e", 0, 1)
     assert empty.after(0, 10, FAR) == Page(RoomState("e", 0, 1), 1, [], False)
-    tails.add("room4", Position("new", 1), [publication("room4")])
+    tails.add("room4", [(publication("room4"), Position("new", 1))])
     begun = tails.get("room4")
     assert begun is not None
     assert begun.state == RoomState("new", 1, 1)
+
+
+def test_places_that_do_not_follow_each_other_are_left_to_the_store() -> None:
+    tails = Tails()
+    filled(tails, 3)
+    turned = [(each, Position("e", 6 - place)) for place, each in enumerate(numbered(4, 6))]
+    tails.add("lobby", turned)
+    assert tails.get("lobby") is None
+    filled(tails, 1, first=7)
+    kept = tails.get("lobby")
+    assert kept is not None
+    assert (kept.first, kept.top, kept.state) == (7, 7, None)
 
 
 def test_one_that_is_too_large_fits_alone() -> None:
@@ -184,9 +196,9 @@ def test_what_was_erased_since_a_page_was_read_does_not_come_back(known: bool) -
     """The tail knows of the deletion, or began behind it."""
     tails = Tails()
     if known:
-        tails.add("lobby", Position("e", 5), [publication(body=b"5")])
+        tails.add("lobby", [(publication(body=b"5"), Position("e", 5))])
     erasing = Publication("lobby", b"{}", STAMP, target=4, erases=True)
-    tails.add("lobby", Position("e", 6), [erasing])
+    tails.add("lobby", [(erasing, Position("e", 6))])
     if not known:
         filled(tails, 1, first=9)
     stale = page(1, 5, top=5)

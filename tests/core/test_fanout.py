@@ -102,17 +102,6 @@ def test_what_is_published_while_flushing_goes_out_in_the_next_tick() -> None:
     assert sink.texts == ["question", "answer"]
 
 
-def test_many_frames_at_once_are_flushed_within_the_bound() -> None:
-    members = Members()
-    room, sink = members.room()
-    frames = [text_frame(b"%05d" % number * 4000) for number in range(64)]
-    members.fan_out.publish(room, *frames)
-    members.crank.turn()
-    assert b"".join(sink.writes) == b"".join(frames)
-    assert max(map(len, sink.writes)) < EARLY + len(frames[0])
-    assert members.stats.deliveries == 64 * 2
-
-
 def test_a_room_is_flushed_early_at_its_bound() -> None:
     members = Members()
     room, sink = members.room()

@@ -12,6 +12,7 @@ from chatserver.config import Config, LimitsConfig
 from chatserver.context import ABOUT, RESERVED
 from chatserver.errors import ActionError, CloseCode
 from chatserver.extension import NoConfig
+from chatserver.fanout import EARLY
 from chatserver.frames import text_frame
 from chatserver.hub import LocalHub
 from chatserver.pending import Pending
@@ -574,6 +575,23 @@ async def test_a_publication_with_a_position_carries_its_offset() -> None:
     ]
     assert all(b"offset" not in each.body for each in broker.seen)
     assert text_frame(broker.seen[0].body[:-1] + b',"offset":1}') in sink.writes[0]
+
+
+async def test_a_long_run_of_a_room_is_written_within_the_bound_of_what_is_pending() -> None:
+    broker, crank, stats = Numbering(), Crank(), Stats()
+    hub = LocalHub(Config(), Place().hub.data_dir, broker, [], crank, stats)
+    await hub.startup()
+    ann, sink = Session("c1", Identity(user="ann"), ""), RecordingSink()
+    ann.sink = sink
+    hub.attach(ann)
+    hub.join(ann, "lobby")
+    body = b'{"text":"%b"}' % (b"x" * 20_000)
+    run = [(Publication("lobby", body, ""), Position("e", offset)) for offset in range(1, 65)]
+    broker.hand_on("lobby", run)
+    crank.turn()
+    assert [event["offset"] for event in sink.events] == list(range(1, 65))
+    assert max(map(len, sink.writes)) < EARLY + 21_000
+    assert (stats.events, stats.deliveries) == (64, 64)
 
 
 async def test_time_is_told_in_the_wire_s_form() -> None:

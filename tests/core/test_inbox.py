@@ -7,7 +7,7 @@ from aiohttp import WSMessage, WSMsgType, web
 from aiohttp.web import WebSocketResponse
 from pytest_aiohttp import AiohttpClient
 
-from chatserver.inbox import TEXT, Inbox
+from chatserver.inbox import Inbox
 
 
 async def served(client: AiohttpClient, handle: Callable[[Inbox], Awaitable[None]]) -> None:
@@ -44,7 +44,7 @@ async def test_text_that_has_arrived_is_taken_without_waiting_for_it(
         taken = [(await inbox.receive()).data]
         while len(inbox.arrived) < 4:  # noqa: ASYNC110 - nothing tells of an arrival
             await asyncio.sleep(0)
-        while inbox.arrived[0][0].type is TEXT:
+        while inbox.arrived[0][0].type is WSMsgType.TEXT:
             step = inbox.take().__await__()
             try:
                 next(step)
@@ -68,5 +68,5 @@ class Elsewhere:
 
 async def test_where_the_queue_is_not_known_all_is_waited_for() -> None:
     inbox = Inbox.of(Elsewhere())
-    assert inbox.arrived[0][0].type is not TEXT
+    assert inbox.arrived[0][0].type is not WSMsgType.TEXT
     assert (await inbox.receive()).data == "waited for"
