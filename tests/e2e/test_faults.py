@@ -341,7 +341,8 @@ class TestSlowReaders:
                 deaf.send_text('{"action":"join","room":"lobby"}')
                 await reader.expect("notification", text="deaf joined lobby")
                 await self.flood(talker, reader, 100)
-                await reader.expect("notification", text="deaf left lobby")
+                # It may have left amid the flood, of which the reader skips what is no message.
+                await talker.expect("notification", text="deaf left lobby")
                 assert chat.chat.stats.slow == 1
 
     async def test_ephemeral_events_are_dropped_first(self) -> None:
