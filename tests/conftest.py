@@ -1,5 +1,6 @@
 """Share fixtures with all tests, and put these in order."""
 
+import signal
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,6 +10,12 @@ pytest_plugins = ["chatserver.testing.fixtures"]
 
 FIRST: Final[Sequence[str]] = ("torture", "web", "e2e")
 """The folders whose files take long: at the end every worker is to have something left to do."""
+
+
+def pytest_configure() -> None:
+    # A shell starts what runs in its background so that Ctrl-C is ignored; programs inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
