@@ -39,7 +39,7 @@ class Acknowledgements:
             self._settle(envelope, outcome)
             return
         self._queue.append((envelope, outcome))
-        outcome.when_done(self._advance)
+        outcome.when_done(self)
 
     async def room(self) -> None:
         """Wait until another outcome may be added."""
@@ -58,11 +58,15 @@ class Acknowledgements:
         self._queue.clear()
         self._room.set()
 
-    def _advance(self) -> None:
-        queue = self._queue
+    def __call__(self) -> None:
+        """Settle what can be, as an outcome has come.
+
+        A bound method would be made for each outcome, to be called once for all that come together.
+        """
+        queue, settle = self._queue, self._settle
         while queue and queue[0][1].is_done:
             envelope, outcome = queue.popleft()
-            self._settle(envelope, outcome)
+            settle(envelope, outcome)
         for envelope, outcome in queue:
             if outcome.is_done:
                 self._foresee(envelope, outcome)

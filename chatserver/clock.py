@@ -11,20 +11,22 @@ class Stamper:
         now: Returns Unix time in seconds.
     """
 
-    __slots__ = ("_millisecond", "_now", "_second", "_start", "_text")
+    __slots__ = ("_from", "_now", "_second", "_start", "_text", "_until")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._millisecond = -1
+        self._from = self._until = 0.0
         self._second = -1
         self._start = ""
         self._text = ""
 
     def stamp(self) -> str:
         """Return the time now, such as ``2026-11-22T10:41:41.123Z``."""
-        millisecond = int(self._now() * 1000)
-        if millisecond != self._millisecond:
-            self._millisecond = millisecond
+        read = self._now
+        now = read()
+        if not self._from <= now < self._until:
+            millisecond = int(now * 1000)
+            self._from, self._until = millisecond / 1000, (millisecond + 1) / 1000
             second, rest = divmod(millisecond, 1000)
             if second != self._second:
                 self._second = second

@@ -23,8 +23,8 @@ from chatserver.inbox import Inbox
 from chatserver.latch import RETRYABLE, Latch
 from chatserver.liveness import Sweeper
 from chatserver.logs import CURRENT
+from chatserver.pending import Pending
 from chatserver.pipeline import Pipeline
-from chatserver.publications import Published
 from chatserver.pulse import Doing, Pulse
 from chatserver.session import Reply, Session
 
@@ -148,16 +148,16 @@ class Connection(Pulse):
                 in_a_row += 1
                 message = await (take() if arrived[0][0].type is TEXT else receive())
             self._seen = sweeper.now
-            kind = message.type
+            kind, data, _ = message
             if kind is TEXT:
                 if self._probe is not None:
                     self._show_life()
                 if not self.closing:
-                    await self._text(message.data)
+                    await self._text(data)
             elif kind is WSMsgType.PING or kind is WSMsgType.PONG or kind is WSMsgType.BINARY:
                 self._show_life()
                 if not self.closing:
-                    self._other(kind, message.data)
+                    self._other(kind, data)
             else:
                 self._ended(message)
                 return
@@ -165,15 +165,16 @@ class Connection(Pulse):
                 await self._catch_up()
 
     async def _text(self, raw: str) -> None:
-        self._stats.messages_in += 1
-        self._stats.bytes_in += len(raw)
+        session, pipeline, stats = self._session, self._pipeline, self._stats
+        stats.messages_in += 1
+        stats.bytes_in += len(raw)
         started = perf_counter()
         self._since = self._sweeper.now
         self._doing = HANDLING
         envelope = UNREADABLE
         try:
-            for charge in self._pipeline.charges:
-                charge(self._session, len(raw))
+            for charge in pipeline.charges:
+                charge(session, len(raw))
             envelope = self._parse(raw)
             self._bad = 0
             if self._hub.draining:
@@ -182,12 +183,13 @@ class Connection(Pulse):
                 )
             if self._latch:
                 self._latch.check(raw, self._last_room)
-            outcome = await self._pipeline.message(Context(self._session, self._hub, envelope))
-            self._session.greeted = True
-            if isinstance(outcome, Reply):
-                self.answer(envelope, outcome)
-            elif outcome is not None:
+            handle = pipeline.message
+            outcome = await handle(Context(session, self._hub, envelope))
+            session.greeted = True
+            if isinstance(outcome, Pending):
                 self._settle(envelope, outcome)
+            elif outcome is not None:
+                self.answer(envelope, outcome)
         except ActionError as error:
             if envelope is UNREADABLE:
                 envelope = self._address(raw)
@@ -211,7 +213,7 @@ class Connection(Pulse):
         if self._overdue and self._is_ending():
             raise asyncio.CancelledError
         self._doing = READING
-        self._stats.timing(envelope.action).observe(perf_counter() - started)
+        stats.timing(envelope.action).observe(perf_counter() - started)
         if self._acknowledgements is not None and self._acknowledgements.is_full():
             self._doing = Doing.ACKNOWLEDGING
             await self._acknowledgements.room()
@@ -251,10 +253,10 @@ class Connection(Pulse):
     def _answer_pending(self, envelope: Envelope, outcome: Awaited) -> None:
         try:
             result = outcome.result()
-            if isinstance(result, Published):
-                self.acknowledge(envelope, result)
-            elif result is not None:
+            if isinstance(result, Reply):
                 self.answer(envelope, result)
+            elif result is not None:
+                self.acknowledge(envelope, result)
         except ActionError as error:
             self.refuse(envelope, error)
             self._close_latch(envelope.raw, error, late=True)

@@ -299,7 +299,8 @@ class Context(Struct, frozen=True, eq=False):
                 raise ActionError(ErrorCode.NOT_JOINED, "Join a room first")
         elif room not in joined and not is_direct(room):
             raise ActionError(ErrorCode.NOT_JOINED, "You are not in that room; join it first")
-        self.require_right(room, right)
+        if not self.hub.allows(self.session, right, room):
+            raise _forbidden(right)
         return room
 
     def require_right(self, room: str, right: Right) -> None:
@@ -309,5 +310,9 @@ class Context(Struct, frozen=True, eq=False):
             ActionError: ``forbidden``.
         """
         if not self.hub.allows(self.session, right, room):
-            what = "join" if right is Right.JOIN else f"{right} in"
-            raise ActionError(ErrorCode.FORBIDDEN, f"You may not {what} that room")
+            raise _forbidden(right)
+
+
+def _forbidden(right: Right) -> ActionError:
+    what = "join" if right is Right.JOIN else f"{right} in"
+    return ActionError(ErrorCode.FORBIDDEN, f"You may not {what} that room")

@@ -107,7 +107,10 @@ class Pending(Generic[T_co]):
             call()
             return
         hash(call)
-        self._tell(call)
+        if self._waiting is None:
+            self._waiting = call
+        else:
+            self._tell(call)
 
     def _tell(self, waiting: "Call | _Changed[T_co, Any]") -> None:
         if self._waiting is None:
@@ -172,6 +175,8 @@ def _bring(pending: Pending[Any], outcome: object, calls: dict[Call, None]) -> N
             pending._value = outcome
         pending.is_done = True
         waiting = pending._waiting
+        if waiting is None:
+            return
         pending._waiting = None
         if isinstance(waiting, list):
             for each in waiting:
@@ -181,8 +186,7 @@ def _bring(pending: Pending[Any], outcome: object, calls: dict[Call, None]) -> N
                     calls[each] = None
             return
         if not isinstance(waiting, _Changed):
-            if waiting is not None:
-                calls[waiting] = None
+            calls[waiting] = None
             return
         outcome = waiting.made_of(outcome)
         pending = waiting

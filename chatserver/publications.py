@@ -5,6 +5,7 @@ from enum import StrEnum
 from functools import cached_property
 from itertools import islice
 from typing import Final
+from zlib import crc32
 
 from msgspec import Raw, Struct
 
@@ -16,6 +17,9 @@ MOST_UNREAD: Final = 1000
 
 COST: Final = 400
 """Bytes that a publication takes in memory beside its body, and a room or page beside those."""
+
+STAMPED: Final = b',"timestamp":"'
+"""Begins what the server adds to an event; found last, as within a text the quotes are escaped."""
 
 UNREAD_WITHIN: Final = 10_000
 """Newest publications of a room among which what is unread is counted."""
@@ -32,7 +36,6 @@ class Publication(Struct, frozen=True, gc=False):
         cid: The author's id for the message; together with `user` and `room` it makes a retry safe.
         ephemeral: Never stored; members that read slowly may miss it.
         stored: Whether it becomes part of the history of a room that keeps one.
-        checksum: CRC-32 of what the author wrote; the same `cid` with another one is a conflict.
         kind: What the event is called.
         target: The offset of the publication it changes, for edits and their like.
         erases: Whether storing it empties its target and whatever targeted that before.
@@ -46,11 +49,22 @@ class Publication(Struct, frozen=True, gc=False):
     cid: str | None = None
     ephemeral: bool = False
     stored: bool = True
-    checksum: int = 0
     kind: str = "message"
     target: int | None = None
     erases: bool = False
     guard: Guard = ANYBODY
+
+
+def checksum_of(publication: Publication) -> int | None:
+    """Return the CRC-32 of what the author wrote, None without a `cid`.
+
+    The same `cid` with another one is a conflict. What the server adds does not count: a retry has
+    another timestamp, and perhaps another name.
+    """
+    if publication.cid is None:
+        return None
+    body = publication.body
+    return crc32(body.rpartition(STAMPED)[0] or body)
 
 
 class Published(Struct, frozen=True, gc=False):
@@ -70,17 +84,17 @@ class Published(Struct, frozen=True, gc=False):
     duplicate: bool = False
     cid: str | None = None
 
-    def fields(self) -> dict[str, object]:
-        """Return the fields of the acknowledgement."""
-        fields: dict[str, object] = {"room": self.room, "timestamp": self.timestamp}
+    def tell(self, answer: dict[str, object]) -> None:
+        """Add the fields of the acknowledgement to the answer to the client's message."""
+        answer["room"] = self.room
+        answer["timestamp"] = self.timestamp
         if self.position is not None:
-            fields["offset"] = self.position.offset
-            fields["epoch"] = self.position.epoch
+            answer["offset"] = self.position.offset
+            answer["epoch"] = self.position.epoch
         if self.cid is not None:
-            fields["cid"] = self.cid
+            answer["cid"] = self.cid
         if self.duplicate:
-            fields["duplicate"] = True
-        return fields
+            answer["duplicate"] = True
 
 
 class RoomState(Struct, frozen=True):

@@ -1,12 +1,12 @@
 """Tell from the configuration how rooms are kept, and who may do what in them."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from chatserver.config import Anybody, RoomConfig
+from chatserver.pairs import is_direct, pair_of
 from chatserver.publications import Keeping
 from chatserver.rights import Right, room_pattern
 from chatserver.session import Identity
@@ -26,12 +26,14 @@ class Rule(Struct, frozen=True):
         recovery_limit: Missed messages that `join` brings at once; None for the general limit.
         recovery_bytes: Bytes of them.
         who: Who has a right there, as far as the entry says so.
+        pair: The users of a direct room; None for other rooms.
     """
 
     keeping: Keeping = Keeping()
     recovery_limit: int | None = None
     recovery_bytes: int | None = None
     who: Mapping[Right, Who] = {}
+    pair: tuple[str, ...] | None = None
 
 
 class RoomRules:
@@ -41,15 +43,18 @@ class RoomRules:
 
     Args:
         rooms: The entries of the configuration.
-
-    Attributes:
-        find: Returns the rule of a room; costs a look-up, the first time a look at every entry.
-            May be called from any thread.
     """
 
     def __init__(self, rooms: Sequence[RoomConfig] = ()) -> None:
-        entries = [(room_pattern(each.match), _rule(each)) for each in rooms]
-        self.find: Callable[[str], Rule] = _Found(entries).__getitem__
+        self._entries = [(room_pattern(each.match), _rule(each)) for each in rooms]
+        self._found: dict[str, Rule] = {}
+
+    def find(self, room: str) -> Rule:
+        """Return the rule of a room.
+
+        Costs a look-up, the first time a look at every entry. May be called from any thread.
+        """
+        return self._found.get(room) or self._match(room)
 
     def keeping(self, room: str) -> Keeping:
         """Return how a room keeps its history."""
@@ -59,9 +64,13 @@ class RoomRules:
         """Tell whether somebody may do something in a room.
 
         The rule narrows what the identity's own rights allow, except that it can make moderators.
+        In a direct room its two users may do everything else, and nobody may do anything else.
         """
+        rule = self._found.get(room) or self._match(room)
+        if rule.pair is not None:
+            return right is not Right.MODERATE and identity.user in rule.pair
         granted = identity.rights.allows(right, room)
-        named = self.find(room).who
+        named = rule.who
         who = named.get(right) if named else None
         if who is None:
             return granted
@@ -69,20 +78,15 @@ class RoomRules:
             return granted or _includes(who, identity)
         return granted and _includes(who, identity)
 
-
-class _Found(dict[str, Rule]):
-    """Remember what was found: a dictionary, since each message asks several times."""
-
-    def __init__(self, entries: Sequence[tuple[re.Pattern[str], Rule]]) -> None:
-        super().__init__()
-        self._entries = entries
-
-    def __missing__(self, room: str) -> Rule:
+    def _match(self, room: str) -> Rule:
         matching = (rule for pattern, rule in self._entries if pattern.fullmatch(room))
         rule = next(matching, _OTHERWISE)
-        if len(self) >= REMEMBERED:
-            self.clear()
-        self[room] = rule
+        if is_direct(room):
+            rule = structs.replace(rule, pair=pair_of(room) or ())
+        # Remembered, since each message asks several times.
+        if len(self._found) >= REMEMBERED:
+            self._found.clear()
+        self._found[room] = rule
         return rule
 
 

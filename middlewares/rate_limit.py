@@ -94,13 +94,14 @@ class RateLimitMiddleware(Middleware[RateLimitConfig]):
     """
 
     Config = RateLimitConfig
-    clock: Callable[[], float] = monotonic
+    clock: Callable[[], float]
     _costs: dict[str, float]
     _users: Ledger
     _addresses: Ledger
     _handshakes: Ledger
 
     def __init__(self, config: RateLimitConfig) -> None:
+        self.clock = monotonic
         self._users = Ledger(config.max_buckets)
         self._addresses = Ledger(config.max_buckets)
         self._handshakes = Ledger(config.max_buckets)
@@ -145,7 +146,8 @@ class RateLimitMiddleware(Middleware[RateLimitConfig]):
             ActionError: ``rate_limited``.
             Disconnect: 3013 after too many refusals.
         """
-        now = self.clock()
+        clock = self.clock
+        now = clock()
         account = session.state[_ACCOUNT]
         if account.user is not session.user or account.config is not self.config:
             self._open(account, session.user, now)

@@ -23,6 +23,7 @@ from chatserver.publications import (
     RoomState,
     Rules,
     Unread,
+    checksum_of,
     count_unread,
     fitting,
 )
@@ -52,7 +53,7 @@ MOST_CIDS: Final = 100_000
 NOTHING: Final = Kept(RoomState().epoch, 0)
 """What there is of a room to which nothing was published."""
 
-Receipt = tuple[Position, str, int]
+Receipt = tuple[Position, str, int | None]
 """What a `cid` was used for: position, timestamp, checksum."""
 
 Release = Callable[[str], bool]
@@ -255,13 +256,13 @@ class MemoryStore(Store):
         if receipt is None:
             return None
         position, timestamp, checksum = receipt
-        if checksum != publication.checksum:
+        if checksum != checksum_of(publication):
             return CONFLICT
         return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)
 
     def _note(self, publication: Publication, stored: Stored) -> None:
         if publication.cid is not None:
-            receipt = (stored.position, stored.timestamp, publication.checksum)
+            receipt = (stored.position, stored.timestamp, checksum_of(publication))
             self._cids[_key(publication)] = receipt
             if len(self._cids) > MOST_CIDS:
                 self._cids.popitem(last=False)

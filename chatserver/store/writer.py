@@ -12,7 +12,7 @@ from chatserver.errors import ActionError
 from chatserver.fold import answered
 from chatserver.guard import missing
 from chatserver.positions import Position
-from chatserver.publications import Publication, Rules
+from chatserver.publications import Publication, Rules, checksum_of
 from chatserver.stats import StoreStats
 from chatserver.store import CONFLICT, FULL, UNBOUNDED, Moves, Settlement, Stored
 from chatserver.store.cursors import move_cursors
@@ -267,7 +267,9 @@ class Writer:
         replies: list[Reply] = []
         erasures: list[tuple[Room, int, int]] = []
         self._stored = 0
-        for each in batch:
+        # In a row: one after the other, between all the rest, they take three times as long.
+        checksums = [*map(checksum_of, batch)]
+        for each, checksum in zip(batch, checksums, strict=True):
             room = rooms.get(each.room)
             if room is None:
                 outcomes.append(refused.get((each.room, each.user)) or missing())
@@ -299,7 +301,7 @@ class Writer:
                     erasures.append((room, target, room.top + 1))
             offset = room.top = room.top + 1
             if receipts is not None and cid is not None:
-                receipts[room.number, user, cid] = (offset, each.timestamp, each.checksum)
+                receipts[room.number, user, cid] = (offset, each.timestamp, checksum)
             if (root := answered(each.body)) is not None:
                 replies.append((room.number, root, offset))
             values += (
@@ -307,7 +309,7 @@ class Writer:
                 offset,
                 user,
                 cid,
-                None if cid is None else each.checksum,
+                checksum,
                 each.timestamp,
                 each.body,
             )
@@ -381,7 +383,7 @@ def _tops(rooms: dict[str, Room]) -> dict[str, int]:
 
 def _again(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
     offset, timestamp, checksum = receipt
-    if checksum != publication.checksum:
+    if checksum != checksum_of(publication):
         return CONFLICT
     position = Position(room.epoch, offset)
     return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)

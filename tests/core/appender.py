@@ -30,7 +30,7 @@ async def main(path: Path, life: str, pages: str | None = None) -> None:
         name = f"{life}.{number}"
         body = f'{{"text":"life{life} number{number}"}}'
 
-        sent = Publication(f"room{room}", body.encode(), STAMP, "ann", name, checksum=100)
+        sent = Publication(f"room{room}", body.encode(), STAMP, "ann", name)
 
         def settle() -> None:
             try:

@@ -67,5 +67,5 @@ async def check(
             assert numbers == list(range(len(numbers))), "nothing is missing in between"
             assert len(await found(store, f"life{life} ", room, limit=FAR)) == len(numbers)
         offset, cid = chance.choice(list(kept.items()))
-        (again,) = await add(store, publication(room, cid=cid, checksum=100))
+        (again,) = await add(store, publication(room, page.publications[offset - 1].body, cid=cid))
         assert (again.duplicate, again.position.offset) == (True, offset)

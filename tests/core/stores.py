@@ -21,10 +21,9 @@ def publication(
     *,
     user: str | None = "ann",
     cid: str | None = None,
-    checksum: int = 0,
     timestamp: str = STAMP,
 ) -> Publication:
-    return Publication(room, body, timestamp, user, cid, checksum=checksum)
+    return Publication(room, body, timestamp, user, cid)
 
 
 def append(store: Store, sent: Publication) -> "asyncio.Future[Stored]":

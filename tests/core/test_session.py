@@ -8,7 +8,7 @@ import pytest
 from chatserver.envelope import parse
 from chatserver.errors import ActionError, CloseCode
 from chatserver.rights import Right, Rights
-from chatserver.session import DETACHED, Identity, Reply, Session, State, StateKey, User
+from chatserver.session import DETACHED, Identity, Reply, Session, StateKey, User
 
 COUNT: StateKey[int] = StateKey("count")
 NAMES: StateKey[list[str]] = StateKey("names")
@@ -59,14 +59,14 @@ def test_a_reply_may_have_a_field_called_action() -> None:
 
 
 def test_state_is_kept_under_typed_keys() -> None:
-    state = State()
+    state = Session("c1", Identity(user="alice"), "").state
     assert state.get(COUNT) is None
     state[COUNT] = 1
     state[NAMES] = ["alice"]
     state[COUNT] += 1
     assert (state[COUNT], state.get(NAMES)) == (2, ["alice"])
-    assert state.pop(COUNT) == 2
-    assert state.pop(COUNT) is None
+    assert state.pop(COUNT, None) == 2
+    assert state.pop(COUNT, None) is None
     with pytest.raises(KeyError):
         state[COUNT]
     assert state[NAMES] == ["alice"]
@@ -74,7 +74,7 @@ def test_state_is_kept_under_typed_keys() -> None:
 
 def test_two_keys_of_one_name_are_two_keys() -> None:
     other: StateKey[int] = StateKey("count")
-    state = State()
+    state = Session("c1", Identity(user="alice"), "").state
     state[COUNT] = 1
     assert state.get(other) is None
     assert repr(other) == "<StateKey count>"

@@ -177,7 +177,7 @@ async def test_a_full_store_refuses_what_makes_it_larger(
 ) -> None:
     store = SqliteStore(tmp_path / "chat.db", bounds(size=MEBIBYTE))
     await store.startup(keep_all)
-    first = Publication("lobby", b"x" * 20_000, STAMP, "ann", "c-0", checksum=48)
+    first = Publication("lobby", b"x" * 20_000, STAMP, "ann", "c-0")
     await add(store, first)
     stored = 1
     while await results(store, publication(body=b"x" * 20_000)) == [""]:

@@ -142,8 +142,8 @@ async def test_what_was_stored_is_read_whole(store: Store) -> None:
 
 
 async def test_the_same_cid_is_one_publication(store: Store) -> None:
-    first = publication(cid="c1", checksum=100)
-    retry = publication(cid="c1", checksum=100, timestamp="2026-11-22T10:50:00.000Z")
+    first = publication(cid="c1")
+    retry = publication(cid="c1", timestamp="2026-11-22T10:50:00.000Z")
     stored, in_batch = await add(store, first, retry)
     (later,) = await add(store, retry)
     assert stored.duplicate is False
@@ -153,10 +153,10 @@ async def test_the_same_cid_is_one_publication(store: Store) -> None:
 
 
 async def test_the_same_cid_for_something_else_is_a_conflict(store: Store) -> None:
-    first = append(store, publication(cid="c1", checksum=100))
-    others = [append(store, publication(cid="c1", checksum=101))]
+    first = append(store, publication(cid="c1"))
+    others = [append(store, publication(body=b"other", cid="c1"))]
     await first
-    others.append(append(store, publication(cid="c1", checksum=101)))
+    others.append(append(store, publication(body=b"other", cid="c1")))
     for other in others:
         with pytest.raises(ActionError) as caught:
             await other
@@ -256,13 +256,13 @@ async def test_what_is_trimmed_is_told_once_it_can_no_longer_be_read(tmp_path: P
 
 
 async def test_a_cid_outlives_the_length_of_its_room(store: Store) -> None:
-    (first,) = await add(store, publication("short", cid="c1", checksum=100))
+    (first,) = await add(store, publication("short", cid="c1"))
     await add(store, *numbered(400, "short"))
     assert (await store.state("short")).oldest > 1
-    (again,) = await add(store, publication("short", cid="c1", checksum=100))
+    (again,) = await add(store, publication("short", cid="c1"))
     assert again == replace(first, duplicate=True)
     with pytest.raises(ActionError, match="cid"):
-        await add(store, publication("short", cid="c1", checksum=101))
+        await add(store, publication("short", b"other", cid="c1"))
     page = await store.read("short", 0, 1, FAR)
     assert page.first == (await store.state("short")).oldest
 
@@ -287,13 +287,11 @@ async def refused(store: Store, sent: Publication) -> str:
 
 
 async def test_erasing_empties_a_publication_and_what_changed_it(store: Store) -> None:
-    await add(
-        store, publication(body=b"first", cid="c1", checksum=100), publication(body=b"second")
-    )
+    await add(store, publication(body=b"first", cid="c1"), publication(body=b"second"))
     await add(store, change(b"edit of first", 1), change(b"edit of second", 2))
     await add(store, publication(body=b"last"), change(b"delete", 1, erases=True))
     assert await bodies(store) == [b"", b"second", b"", b"edit of second", b"last", b"delete"]
-    (again,) = await add(store, publication(body=b"first", cid="c1", checksum=100))
+    (again,) = await add(store, publication(body=b"first", cid="c1"))
     assert (again.duplicate, again.position.offset) == (True, 1)
     assert (await bodies(store))[0] == b""
 

@@ -27,12 +27,12 @@ AGE = 3600.0
 ROOMS = ["for ever", "short", "brief", "both"]
 USERS = ["ann", "bob", None]
 CIDS = [None, "c1", "c2", "c3", "c4"]
-CHECKSUMS = [1, 2]
+TEXTS = [b"tea", b"milk"]
 DAY = float(CID_LIFE)
 
 GUARD = Guard(author="ann", within=3600.0, most=3)
 
-Sent = tuple[str, str | None, str | None, int]
+Sent = tuple[str, str | None, str | None, bytes]
 Meant = tuple[str, str | None, int, bool, bool]
 """A change: room, cid, how far behind the top its target is, whether it erases, and is guarded."""
 
@@ -56,6 +56,16 @@ def rules(room: str) -> Keeping:
     }[room]
 
 
+def event(text: bytes, counter: int) -> bytes:
+    """Return what the server makes of a text, never twice the same."""
+    return b'{"text":"%b","timestamp":"%d"}' % (text, counter)
+
+
+def written(body: bytes) -> bytes:
+    """Return what of it the author wrote."""
+    return body[: body.index(b',"timestamp"')]
+
+
 def stamp(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
@@ -73,7 +83,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.epochs: dict[str, str] = {}
         self.ended: set[str] = set()
         self.newest = ""
-        self.cids: dict[tuple[str, str, str], tuple[float, int, int]] = {}
+        self.cids: dict[tuple[str, str, str], tuple[float, int, bytes]] = {}
         self.seen_oldest = dict.fromkeys(ROOMS, 1)
 
     @initialize()
@@ -91,19 +101,17 @@ class StoreMachine(RuleBasedStateMachine):
                 st.sampled_from(ROOMS),
                 st.sampled_from(USERS),
                 st.sampled_from(CIDS),
-                st.sampled_from(CHECKSUMS),
+                st.sampled_from(TEXTS),
             ),
             max_size=60,
         )
     )
     def append(self, batch: list[Sent]) -> None:
         publications = []
-        for room, user, cid, checksum in batch:
+        for room, user, cid, text in batch:
             self.counter += 1
             publications.append(
-                Publication(
-                    room, b"%d" % self.counter, stamp(self.now), user, cid, checksum=checksum
-                )
+                Publication(room, event(text, self.counter), stamp(self.now), user, cid)
             )
         self.write(publications)
 
@@ -125,8 +133,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.counter += 1
             publications.append(
                 Publication(
-                    *(room, b"%d" % self.counter, stamp(self.now), "ann", cid),
-                    checksum=2,
+                    *(room, event(TEXTS[1], self.counter), stamp(self.now), "ann", cid),
                     kind="edit",
                     target=max(0, len(self.log[room]) - back),
                     erases=erases,
@@ -147,7 +154,7 @@ class StoreMachine(RuleBasedStateMachine):
             ]
         )
         self.wait(30)
-        self.append([(next(each for each in ROOMS if each != room), None, None, 1)])
+        self.append([(next(each for each in ROOMS if each != room), None, None, TEXTS[0])])
 
     def write(self, publications: list[Publication]) -> None:
         # A room is trimmed after the batch; until then its changes may be about what goes.
@@ -179,13 +186,13 @@ class StoreMachine(RuleBasedStateMachine):
         key = (sent.room, sent.user or "", sent.cid or "")
         known = self.cids.get(key)
         if known is not None:
-            time, offset, checksum = known
+            time, offset, text = known
             remembered = (
                 outcome.duplicate if isinstance(outcome, Stored) else outcome.code == "conflict"
             )
             forgotten = not remembered and self.now - time > DAY and offset < self.oldest(sent.room)
             if not forgotten:
-                if checksum != sent.checksum:
+                if text != written(sent.body):
                     assert isinstance(outcome, ActionError)
                     assert outcome.code == "conflict"
                 else:
@@ -212,7 +219,7 @@ class StoreMachine(RuleBasedStateMachine):
                     each.body = None
         log.append(Kept(self.now, sent))
         if sent.cid is not None:
-            self.cids[key] = (self.now, len(log), sent.checksum)
+            self.cids[key] = (self.now, len(log), written(sent.body))
 
     @rule(hours=st.sampled_from([0.5, 2, 30]))
     def wait(self, hours: float) -> None:

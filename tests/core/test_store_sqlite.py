@@ -148,14 +148,14 @@ async def test_what_follows_each_other_in_a_room_is_handed_on_at_once(path: Path
 def test_a_retry_among_new_ones_keeps_their_order_and_leaves_no_hole(path: Path) -> None:
     connection = open_file(path, 1)
     writer = Writer(connection, keep_all)
-    (first,) = writer.write([publication(cid="old", checksum=100)])
+    (first,) = writer.write([publication(cid="old")])
     assert isinstance(first, Stored)
     again, *others, conflict, new_room = writer.write(
         [
-            publication(cid="old", checksum=100, timestamp="2026-11-22T10:50:00.000Z"),
+            publication(cid="old", timestamp="2026-11-22T10:50:00.000Z"),
             publication(cid="new"),
             publication(),
-            publication(cid="old", checksum=101),
+            publication(cid="old", body=b"other"),
             publication("tea", cid="old"),
         ]
     )
@@ -256,18 +256,18 @@ async def test_a_cid_is_remembered_for_a_day_at_least_and_then_forgotten(path: P
     await swept(path, rules)
     async with opened(path, rules) as store:
         assert await bodies(store) == []
-        young, old = await add(store, publication(cid="c2"), publication(cid="c1"))
+        young, old = await add(store, publication(body=b"2", cid="c2"), publication(cid="c1"))
         assert (young.duplicate, young.position.offset) == (True, 2)
         assert (old.duplicate, old.position.offset) == (False, 4)
         with pytest.raises(ActionError, match="cid"):
-            await add(store, publication(cid="c3", checksum=1))
+            await add(store, publication(body=b"other", cid="c3"))
 
 
 async def test_a_cid_is_remembered_as_long_as_its_message(path: Path) -> None:
     await fill(path, keep_all, [10_000, 5000])
     await swept(path, keep_all)
     async with opened(path) as store:
-        (again,) = await add(store, publication(cid="c1"))
+        (again,) = await add(store, publication(body=b"1", cid="c1"))
         assert (again.duplicate, again.position.offset) == (True, 1)
 
 
@@ -323,7 +323,7 @@ async def test_a_room_of_which_nothing_is_left_is_removed_at_the_next_start(path
     await fill(path, rules, [2], "newest")
     await swept(path, rules)
     async with opened(path, rules) as store:
-        (again,) = await add(store, publication("tea", cid="c2"))
+        (again,) = await add(store, publication("tea", b"2", cid="c2"))
         assert again.duplicate, "its cids are still known"
     await swept(path, rules, NOW + 30 * HOUR)
     bounds = StoreConfig(max_rooms=2)

@@ -76,7 +76,7 @@ async def filled(path: Path) -> Path:
             await add(
                 store,
                 publication("long", event(f"long {number}"), user=f"u{number % 3}"),
-                publication("short", event(f"short {number}"), cid=f"c{number}", checksum=100),
+                publication("short", event(f"short {number}"), cid=f"c{number}"),
             )
         await add(store, structs.replace(answer(1), room="long"))
     return path
@@ -95,7 +95,7 @@ async def test_an_import_of_an_export_is_the_same_store(filled: Path, tmp_path: 
             assert after.epoch != before.epoch
         thread = await second.thread("long", 1, 0, 9, FAR)
         assert [offset for offset, _ in thread.events] == [1, 61]
-        old = publication("short", event("short 3"), cid="c3", checksum=100)
+        old = publication("short", event("short 3"), cid="c3")
         (again,) = await add(second, old)
         assert (again.duplicate, again.position.offset) == (True, 4)
         (new,) = await add(second, publication("short", event("new")))
