@@ -29,21 +29,21 @@ class Acknowledgements:
         self._queue: deque[tuple[Envelope, Awaited]] = deque()
         self._room = asyncio.Event()
 
-    def is_full(self) -> bool:
-        """Tell whether as many outcomes are on their way as may be; no property, it is dearer."""
-        return len(self._queue) >= self._most
+    def add(self, envelope: Envelope, outcome: Awaited) -> bool:
+        """Queue an outcome; it is settled as soon as all before it are.
 
-    def add(self, envelope: Envelope, outcome: Awaited) -> None:
-        """Queue an outcome; it is settled as soon as all before it are."""
+        Return whether as many are on their way now as may be; see `room`.
+        """
         if outcome.is_done and not self._queue:
             self._settle(envelope, outcome)
-            return
+            return False
         self._queue.append((envelope, outcome))
         outcome.when_done(self)
+        return len(self._queue) >= self._most
 
     async def room(self) -> None:
         """Wait until another outcome may be added."""
-        while self.is_full():
+        while len(self._queue) >= self._most:
             self._room.clear()
             await self._room.wait()
 

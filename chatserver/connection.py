@@ -172,10 +172,14 @@ class Connection(Pulse):
         self._since = self._sweeper.now
         self._doing = HANDLING
         envelope = UNREADABLE
+        full = False
         try:
             for charge in pipeline.charges:
                 charge(session, len(raw))
-            envelope = self._parse(raw)
+            try:
+                envelope = parse(raw)
+            except NotJsonError as error:
+                envelope = self._plain(raw, error)
             self._bad = 0
             if self._hub.draining:
                 raise ActionError(
@@ -187,7 +191,7 @@ class Connection(Pulse):
             outcome = await handle(Context(session, self._hub, envelope))
             session.greeted = True
             if isinstance(outcome, Pending):
-                self._settle(envelope, outcome)
+                full = self._settle(envelope, outcome)
             elif outcome is not None:
                 self.answer(envelope, outcome)
         except ActionError as error:
@@ -213,8 +217,9 @@ class Connection(Pulse):
         if self._overdue and self._is_ending():
             raise asyncio.CancelledError
         self._doing = READING
-        stats.timing(envelope.action).observe(perf_counter() - started)
-        if self._acknowledgements is not None and self._acknowledgements.is_full():
+        timing = stats.handled.get(envelope.action or "", stats.unknown)
+        timing.observe(perf_counter() - started)
+        if full and self._acknowledgements is not None:
             self._doing = Doing.ACKNOWLEDGING
             await self._acknowledgements.room()
             self._doing = READING
@@ -241,14 +246,14 @@ class Connection(Pulse):
             log.exception("a frame could not be handled")
             self.refuse(UNREADABLE, FAILED)
 
-    def _settle(self, envelope: Envelope, outcome: Awaited) -> None:
+    def _settle(self, envelope: Envelope, outcome: Awaited) -> bool:
         if outcome.is_done:
             self._foresee(envelope, outcome, late=False)
         if self._acknowledgements is None:
             self._acknowledgements = Acknowledgements(
                 self._answer_pending, self._foresee, self._limits.max_in_flight
             )
-        self._acknowledgements.add(envelope, outcome)
+        return self._acknowledgements.add(envelope, outcome)
 
     def _answer_pending(self, envelope: Envelope, outcome: Awaited) -> None:
         try:
@@ -277,14 +282,11 @@ class Connection(Pulse):
     def _last_room(self) -> str | None:
         return next(reversed(self._hub.joined(self._session)), None)
 
-    def _parse(self, raw: str) -> Envelope:
-        try:
-            return parse(raw)
-        except NotJsonError:
-            plain = self._hub.config.chat.plain_text
-            if plain is None:
-                raise
-            return plain_text(raw, plain.action)
+    def _plain(self, raw: str, error: NotJsonError) -> Envelope:
+        plain = self._hub.config.chat.plain_text
+        if plain is None:
+            raise error
+        return plain_text(raw, plain.action)
 
     def _address(self, raw: str) -> Envelope:
         found = address_of(raw)

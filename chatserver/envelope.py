@@ -1,6 +1,7 @@
 """Parse client messages and encode the server's (docs/protocol.md, "Envelope")."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from msgspec import DecodeError, Meta, Struct, ValidationError
@@ -146,9 +147,8 @@ def encode(key: Key, name: str, id: RequestId | None, fields: dict[str, object])
     return _encoder.encode({key: name, "id": id, **fields})
 
 
-def encode_event(event: dict[str, object]) -> bytes:
-    """Encode an event, whose name stands under ``action``."""
-    return _encoder.encode(event)
+encode_event: Callable[[dict[str, object]], bytes] = _encoder.encode
+"""Encode an event, whose name stands under ``action``."""
 
 
 def encode_error(key: Key, id: RequestId | None, error: ActionError) -> bytes:

@@ -94,7 +94,3 @@ class Stats:
     def offer(self, actions: Iterable[str]) -> None:
         """Keep handler times for each of these actions."""
         self.handled = {action: Timing() for action in actions}
-
-    def timing(self, action: str | None) -> Timing:
-        """Return where the time of a message counts; names that nobody offers count as one."""
-        return self.handled.get(action or "", self.unknown)
