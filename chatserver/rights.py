@@ -55,7 +55,10 @@ class Rights:
 
     def allows(self, right: Right, room: str) -> bool:
         """Return whether `right` is granted in `room`; cost grows with the number of patterns."""
-        return right in self._everywhere or any(
+        return right in self._everywhere or self._somewhere(right, room)
+
+    def _somewhere(self, right: Right, room: str) -> bool:
+        return any(
             right in rights and pattern.fullmatch(room) for pattern, rights in self._patterns
         )
 

@@ -38,6 +38,6 @@ def say(
     fields: dict[str, object] = {"text": text}
     if reply_to is not None:
         fields["reply_to"] = reply_to
-    published = ctx.hub.publish(room, "message", fields, author=ctx.session, cid=cid)
+    published = ctx.hub.publish(room, "message", fields, ctx.session, cid)
     stop(ctx.session, room)
     return acknowledge(ctx, published)
