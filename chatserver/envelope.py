@@ -55,6 +55,22 @@ class _Head(Struct, gc=False):
     ) = None
 
 
+class Sent(Struct, tag_field="action", tag="sent", omit_defaults=True, frozen=True, gc=False):
+    """Answer a message that was published; what has its default is left out."""
+
+    id: RequestId
+    room: str
+    timestamp: str
+    offset: int | None = None
+    epoch: str | None = None
+    cid: str | None = None
+    duplicate: bool = False
+
+
+class SentByType(Sent, tag_field="type", tag="sent", omit_defaults=True, frozen=True, gc=False):
+    """Answer a client that says ``type``."""
+
+
 class NotJsonError(ActionError):
     """Report a frame that is no JSON object: plain text, or JSON gone wrong."""
 
@@ -146,6 +162,9 @@ def encode(key: Key, name: str, id: RequestId | None, fields: dict[str, object])
         return _encoder.encode({key: name, **fields})
     return _encoder.encode({key: name, "id": id, **fields})
 
+
+encode_sent: Callable[[Sent], bytes] = _encoder.encode
+"""Encode the answer to a message that was published."""
 
 encode_event: Callable[[dict[str, object]], bytes] = _encoder.encode
 """Encode an event, whose name stands under ``action``."""

@@ -11,7 +11,7 @@ from typing import Final
 from aiohttp.web import WebSocketResponse
 
 from chatserver.config import LimitsConfig
-from chatserver.envelope import Envelope, encode, encode_error, encode_event
+from chatserver.envelope import Envelope, Sent, SentByType, encode, encode_error, encode_sent
 from chatserver.errors import ActionError, CloseCode, ErrorCode
 from chatserver.frames import close_frame, text_frame
 from chatserver.publications import Published
@@ -116,9 +116,21 @@ class Outlet:
     def acknowledge(self, envelope: Envelope, published: Published) -> None:
         """Queue the answer to a message that was published, where the client gave it an id."""
         if envelope.id is not None:
-            answer: dict[str, object] = {envelope.key: "sent", "id": envelope.id}
-            published.tell(answer)
-            self._queue(encode_event(answer))
+            sent = Sent if envelope.key == "action" else SentByType
+            position = published.position
+            self._queue(
+                encode_sent(
+                    sent(
+                        envelope.id,
+                        published.room,
+                        published.timestamp,
+                        None if position is None else position.offset,
+                        None if position is None else position.epoch,
+                        published.cid,
+                        published.duplicate,
+                    )
+                )
+            )
 
     def refuse(self, envelope: Envelope, error: ActionError) -> None:
         """Queue the error reply to a message."""

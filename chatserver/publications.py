@@ -84,18 +84,6 @@ class Published(Struct, frozen=True, gc=False):
     duplicate: bool = False
     cid: str | None = None
 
-    def tell(self, answer: dict[str, object]) -> None:
-        """Add the fields of the acknowledgement to the answer to the client's message."""
-        answer["room"] = self.room
-        answer["timestamp"] = self.timestamp
-        if self.position is not None:
-            answer["offset"] = self.position.offset
-            answer["epoch"] = self.position.epoch
-        if self.cid is not None:
-            answer["cid"] = self.cid
-        if self.duplicate:
-            answer["duplicate"] = True
-
 
 class RoomState(Struct, frozen=True):
     """Describe a room's history.

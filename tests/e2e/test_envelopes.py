@@ -15,6 +15,17 @@ async def test_type_is_taken_for_action_and_answered_with_type(chat: ChatServer)
     assert "action" not in reply
 
 
+@pytest.mark.parametrize("key", ["action", "type"])
+async def test_who_publishes_is_answered_in_the_same_word(chat: ChatServer, key: str) -> None:
+    peer = await chat.connect("alice")
+    await peer.request("join", room="lobby")
+    await peer.socket.send_json({key: "message", "id": 8, "text": "hi"})
+    while (sent := await peer.receive()).get("id") != 8:
+        pass
+    assert {key: "sent", "room": "lobby"}.items() <= sent.items()
+    assert {"action", "type"} & sent.keys() == {key}
+
+
 async def test_action_wins_over_type(chat: ChatServer) -> None:
     peer = await chat.connect()
     await peer.socket.send_json({"type": "nonsense", "action": "ping"})
