@@ -30,11 +30,8 @@ class Bucket:
         self.full_at = now
 
     def take(self, cost: float, now: float) -> float:
-        """Take tokens if there are enough, all of a full bucket where that is less.
-
-        See `take_all`.
-        """
-        return take_all((self,), min(cost, self._capacity), now)
+        """Take tokens if there are enough; see `take_all`."""
+        return take_all((self,), cost, now)
 
     def wait(self, cost: float, now: float) -> float:
         """Return what `take` would, and take nothing."""
@@ -64,7 +61,8 @@ def take_all(buckets: Sequence[Bucket], cost: float, now: float) -> float:
 
     Args:
         buckets: Different ones; none at all grants everything.
-        cost: Tokens to take from each, 0 or more, and no more than any of them can hold.
+        cost: Tokens to take from each, 0 or more; where it is above a bucket's capacity, that is
+            taken instead.
         now: The time in seconds.
 
     Returns:
@@ -75,7 +73,7 @@ def take_all(buckets: Sequence[Bucket], cost: float, now: float) -> float:
         full_at = bucket.full_at
         if full_at < now:
             full_at = now
-        full_at += cost / bucket._rate
+        full_at += (cost if cost < bucket._capacity else bucket._capacity) / bucket._rate
         if full_at - now > bucket._longest:
             break
         bucket.full_at = full_at

@@ -25,8 +25,9 @@ from chatserver.liveness import Sweeper
 from chatserver.logs import CURRENT
 from chatserver.pending import Pending
 from chatserver.pipeline import Pipeline
+from chatserver.publications import Published
 from chatserver.pulse import Doing, Pulse
-from chatserver.session import Reply, Session
+from chatserver.session import Session
 
 log = logging.getLogger("chatserver.connection")
 
@@ -258,10 +259,10 @@ class Connection(Pulse):
     def _answer_pending(self, envelope: Envelope, outcome: Awaited) -> None:
         try:
             result = outcome.result()
-            if isinstance(result, Reply):
-                self.answer(envelope, result)
-            elif result is not None:
+            if isinstance(result, Published):
                 self.acknowledge(envelope, result)
+            elif result is not None:
+                self.answer(envelope, result)
         except ActionError as error:
             self.refuse(envelope, error)
             self._close_latch(envelope.raw, error, late=True)

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import time
-from typing import Final
 
 from chatserver.broker import Broker, Due, Publication
 from chatserver.clock import Stamper
@@ -30,9 +29,6 @@ from chatserver.stats import Stats
 from chatserver.users import Users
 
 log = logging.getLogger("chatserver.hub")
-
-MOST_GRANTED: Final = 1000
-"""Rooms for which a session's rights are remembered; at more, the memory begins anew."""
 
 
 class LocalHub(Hub):
@@ -124,7 +120,6 @@ class LocalHub(Hub):
             self.users.detach(session)
             session.user = User(identity.user)
         session.identity = identity
-        session.granted.clear()
         if not session.admitted:
             session.admitted = True
             self._everyone.add(session, session.sink.write)
@@ -145,18 +140,7 @@ class LocalHub(Hub):
 
     def allows(self, session: Session, right: Right, room: str) -> bool:
         """Tell whether a session may do something in a room; see `Hub.allows`."""
-        granted = session.granted.get(room)
-        if granted is None:
-            granted = self._grant(session, room)
-        return right in granted
-
-    def _grant(self, session: Session, room: str) -> frozenset[Right]:
-        identity, allows = session.identity, self.rules.allows
-        granted = frozenset(right for right in Right if allows(identity, right, room))
-        if len(session.granted) >= MOST_GRANTED:
-            session.granted.clear()
-        session.granted[room] = granted
-        return granted
+        return self.rules.allows(session.identity, right, room)
 
     def user(self, id: str) -> User | None:
         """Return a connected user by id."""

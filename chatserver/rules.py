@@ -26,7 +26,7 @@ class Rule(Struct, frozen=True):
         recovery_limit: Missed messages that `join` brings at once; None for the general limit.
         recovery_bytes: Bytes of them.
         who: Who has a right there, as far as the entry says so.
-        pair: The users of a direct room; None for other rooms.
+        pair: The users of a direct room, nobody where its name tells no two; None for other rooms.
     """
 
     keeping: Keeping = Keeping()

@@ -7,7 +7,7 @@ from msgspec import Struct
 from chatserver.envelope import Envelope
 from chatserver.errors import ActionError, CloseCode
 from chatserver.names import MAX_USER_ID, clean_name
-from chatserver.rights import EVERYWHERE, Right, Rights
+from chatserver.rights import EVERYWHERE, Rights
 
 T = TypeVar("T")
 
@@ -182,7 +182,6 @@ class Session:
     Attributes:
         user: The user behind it, shared with the user's other connections.
         sink: Where answers and events go.
-        granted: Its rights in rooms that were asked about; kept by the hub.
         state: Typed state of middlewares and plugins.
         max_message_size: Bytes a message may have, as announced in `welcome`.
         admitted: Whether it may take part; False until a late token has come.
@@ -195,7 +194,6 @@ class Session:
         "admitted",
         "closes_at",
         "closes_with",
-        "granted",
         "greeted",
         "id",
         "identity",
@@ -212,7 +210,6 @@ class Session:
         self.user = User(identity.user)
         self.remote = remote
         self.sink = DETACHED
-        self.granted: dict[str, frozenset[Right]] = {}
         self.state = cast(State, {})
         self.max_message_size = 0
         self.admitted = True

@@ -187,10 +187,10 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{path} cannot have a write-ahead log; keep the store on a local disk")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
-    # A page is copied into the file once, however often it was written; the writer waits meanwhile,
-    # a tenth of a second. The log, of pages of 4 KiB, stays within its limit.
+    # At 64 MiB the log is copied into the file, each page once, however often it was written; the
+    # writer waits meanwhile. The last batch may make the log longer than that.
     connection.execute("PRAGMA wal_autocheckpoint = 16000")
-    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA journal_size_limit = 134217728")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -8,6 +8,7 @@ from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.broker.memory import MemoryBroker
 from chatserver.config.load import Settings
 from chatserver.errors import ConfigError
+from chatserver.pairs import direct_room
 from chatserver.publications import Durability, Keeping
 from chatserver.registry import load_broker
 from chatserver.rights import Grant, Right, Rights
@@ -59,6 +60,27 @@ def test_rooms_beyond_those_remembered_follow_their_rules() -> None:
         found.find(f"tmp-{number}")
     assert found.keeping("tmp-0") == found.keeping("tmp-new") == Keeping(Durability.MEMORY)
     assert found.keeping("lobby") == Keeping()
+    assert len(found._found) <= REMEMBERED
+
+
+@pytest.mark.parametrize(
+    ("room", "allowed"),
+    [
+        (direct_room("alice", "guest:1"), "alice guest:1"),
+        (direct_room("deaf", "zoe"), "deaf"),
+        ("dm:alice", ""),
+        ("dm:bob:alice", ""),
+        ("dm:", ""),
+    ],
+)
+def test_a_direct_room_belongs_to_two_whatever_rules_and_rights_say(
+    room: str, allowed: str
+) -> None:
+    found = rules({"match": "*", "read": "nobody", "moderate": "everyone", "durability": "memory"})
+    for right in (Right.JOIN, Right.READ, Right.WRITE):
+        assert allowing(found, right, room) == set(allowed.split())
+    assert allowing(found, Right.MODERATE, room) == set()
+    assert found.keeping(room) == Keeping(Durability.MEMORY)
 
 
 @pytest.mark.parametrize(

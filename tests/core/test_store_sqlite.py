@@ -145,6 +145,23 @@ async def test_what_follows_each_other_in_a_room_is_handed_on_at_once(path: Path
     await store.cleanup()
 
 
+def test_only_what_may_be_tried_again_has_a_checksum(path: Path) -> None:
+    connection = open_file(path, 1)
+    Writer(connection, keep_all).write([publication(cid="c1"), publication()])
+    found = connection.execute("SELECT checksum IS NULL FROM publication ORDER BY offset")
+    assert found.fetchall() == [(0,), (1,)]
+    connection.close()
+
+
+def test_the_log_does_not_grow_without_end(path: Path) -> None:
+    connection = open_file(path, 1)
+    writer = Writer(connection, keep_all)
+    for _ in range(20):
+        writer.write([publication(body=b"x" * 65_000)] * 100)
+    assert path.with_name(f"{path.name}-wal").stat().st_size < 80_000_000 < path.stat().st_size
+    connection.close()
+
+
 def test_a_retry_among_new_ones_keeps_their_order_and_leaves_no_hole(path: Path) -> None:
     connection = open_file(path, 1)
     writer = Writer(connection, keep_all)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytest
 from msgspec import Struct
@@ -101,6 +101,16 @@ class FaultyPlugin(Plugin[NoConfig]):
     async def odd_later(self, ctx: Context) -> Outcome:
         outcome: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(outcome.set_result, Reply("odd", value=object()))
+        return Pending(outcome)
+
+    @action("faulty.text_later")
+    async def text_later(self, ctx: Context) -> Outcome:
+        return cast(Outcome, Pending.done("no reply"))
+
+    @action("faulty.nothing_later")
+    async def nothing_later(self, ctx: Context) -> Outcome:
+        outcome: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(outcome.set_result, None)
         return Pending(outcome)
 
     @action("faulty.bad_close")
@@ -220,12 +230,30 @@ async def test_a_cancelled_outcome_is_answered_and_holds_nothing_up(plugin: Faul
         assert (await peer.request("ping"))["action"] == "pong"
 
 
-@pytest.mark.parametrize("name", ["await_cancelled", "odd_later", "bad_close"])
+@pytest.mark.parametrize("name", ["await_cancelled", "odd_later", "text_later", "bad_close"])
 async def test_mistakes_with_outcomes_are_internal_errors(plugin: FaultyPlugin, name: str) -> None:
     async with ChatServer(plugins=[plugin]) as chat:
         peer = await chat.connect()
         assert (await peer.request(f"faulty.{name}"))["code"] == "internal_error"
         assert (await peer.request("ping"))["action"] == "pong"
+
+
+async def test_a_wrong_outcome_is_an_error_also_where_nobody_waits_for_it(
+    plugin: FaultyPlugin,
+) -> None:
+    async with ChatServer(plugins=[plugin]) as chat:
+        peer = await chat.connect()
+        await peer.send("faulty.text_later")
+        assert (await peer.receive())["code"] == "internal_error"
+
+
+async def test_an_outcome_may_be_nothing(plugin: FaultyPlugin) -> None:
+    async with ChatServer(plugins=[plugin]) as chat:
+        peer = await chat.connect()
+        await peer.send("faulty.nothing_later", id=1)
+        for number in (2, 3):
+            await peer.send("ping", id=number)
+            assert (await peer.receive())["id"] == number
 
 
 async def test_a_handler_that_swallows_its_cancellation_leaves_no_mark(
