@@ -125,11 +125,15 @@ def _continued(page: Messages, rest: Page, count: int, max_bytes: int) -> Messag
     if rest.more or any(each.target is not None for each in rest.publications):
         return None
     events = [*page.events, *((at, placed(each.body, at)) for at, each in rest.numbered())]
-    newest = events[-count:]
+    # Meanwhile the room may have let go of some.
+    kept = [event for event in events if event[0] >= rest.state.oldest]
+    newest = kept[-count:]
+    if not newest:
+        return None
     size = sum(len(event) for _, event in newest)
     while size > max_bytes and len(newest) > 1:
         size -= len(newest.pop(0)[1])
-    more = page.more or len(newest) < len(events)
+    more = (page.more and len(kept) == len(events)) or len(newest) < len(kept)
     return Messages(rest.state, newest, more, newest[0][0])
 
 

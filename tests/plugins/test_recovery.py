@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import pytest
 from chatserver_plugins.recovery import Since, stream
@@ -19,13 +19,14 @@ from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.broker.tail import Tails
 from chatserver.config import Config, LimitsConfig
 from chatserver.errors import ActionError
+from chatserver.fold import Messages
 from chatserver.hub import LocalHub
 from chatserver.pending import Pending
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Published
 from chatserver.session import Identity, Session
 from chatserver.stats import Stats
-from chatserver.store import Settlement
+from chatserver.store import Settlement, slack
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Writer
 from tests.core.sinks import Crank, RecordingSink
@@ -356,3 +357,41 @@ async def test_what_was_counted_before_members_were_sent_it_is_counted_again(
     monkeypatch.setattr(store, "unread", ahead.once(store.unread))
     joined = await follow(hub, ann, ROOM, None, None)
     assert (joined["offset"], joined["read"], joined["unread"]) == (31, 5, 26)
+
+
+async def test_what_the_room_lets_go_of_while_it_is_read_is_not_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = 16
+    store = SqliteStore(tmp_path / "chat.db")
+    keeping = Keeping(Durability.RELAXED, length)
+    hub = LocalHub(
+        CONFIG,
+        tmp_path,
+        EmbeddedBroker(store, lambda room: keeping, Tails(room_most=8)),
+        [],
+        Crank(),
+        Stats(),
+    )
+    await hub.startup()
+    full = length + slack(length) - 1
+    await asyncio.gather(*[hub.publish(ROOM, "message", {"text": "hi"}) for _ in range(full)])
+    read = store.messages
+
+    async def overtaken(*given: Any, **named: Any) -> Messages:
+        found = await read(*given, **named)
+        for _ in range(7):
+            state = await hub.history.position(ROOM)
+            if state is None or state.oldest > 1:
+                break
+            await hub.publish(ROOM, "message", {"text": "hi"})
+        return found
+
+    monkeypatch.setattr(store, "messages", overtaken)
+    joined = await stream(hub, ROOM, None, 100)
+    offsets = [event["offset"] for event in json.loads(bytes(cast("bytes", joined["messages"])))]
+    oldest, top = int(str(joined["oldest"])), int(str(joined["offset"]))
+    assert (oldest > 1, top > full) == (True, True)
+    assert offsets == list(range(oldest, top + 1))
+    assert "more" not in joined
+    await hub.cleanup()
