@@ -299,8 +299,7 @@ class Context(Struct, frozen=True, eq=False):
                 raise ActionError(ErrorCode.NOT_JOINED, "Join a room first")
         elif room not in joined and not is_direct(room):
             raise ActionError(ErrorCode.NOT_JOINED, "You are not in that room; join it first")
-        if not self.hub.allows(self.session, right, room):
-            raise _forbidden(right)
+        self.require_right(room, right)
         return room
 
     def require_right(self, room: str, right: Right) -> None:
@@ -310,9 +309,5 @@ class Context(Struct, frozen=True, eq=False):
             ActionError: ``forbidden``.
         """
         if not self.hub.allows(self.session, right, room):
-            raise _forbidden(right)
-
-
-def _forbidden(right: Right) -> ActionError:
-    what = "join" if right is Right.JOIN else f"{right} in"
-    return ActionError(ErrorCode.FORBIDDEN, f"You may not {what} that room")
+            what = "join" if right is Right.JOIN else f"{right} in"
+            raise ActionError(ErrorCode.FORBIDDEN, f"You may not {what} that room")

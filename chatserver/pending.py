@@ -107,10 +107,7 @@ class Pending(Generic[T_co]):
             call()
             return
         hash(call)
-        if self._waiting is None:
-            self._waiting = call
-        else:
-            self._tell(call)
+        self._tell(call)
 
     def _tell(self, waiting: "Call | _Changed[T_co, Any]") -> None:
         if self._waiting is None:

@@ -58,6 +58,7 @@ class Rights:
         return right in self._everywhere or self._somewhere(right, room)
 
     def _somewhere(self, right: Right, room: str) -> bool:
+        # Apart, as Python makes cells for what a generator sees with each call.
         return any(
             right in rights and pattern.fullmatch(room) for pattern, rights in self._patterns
         )

@@ -66,7 +66,7 @@ class RoomRules:
         The rule narrows what the identity's own rights allow, except that it can make moderators.
         In a direct room its two users may do everything else, and nobody may do anything else.
         """
-        rule = self._found.get(room) or self._match(room)
+        rule = self.find(room)
         if rule.pair is not None:
             return right is not Right.MODERATE and identity.user in rule.pair
         granted = identity.rights.allows(right, room)

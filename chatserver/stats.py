@@ -11,8 +11,8 @@ from typing import Final
 BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 """Upper bounds of the handler time histogram, in seconds."""
 
-
 SHORTEST: Final = BUCKETS[0]
+"""The bound below which most durations are."""
 
 
 class Timing:
@@ -94,3 +94,7 @@ class Stats:
     def offer(self, actions: Iterable[str]) -> None:
         """Keep handler times for each of these actions."""
         self.handled = {action: Timing() for action in actions}
+
+    def timing(self, action: str | None) -> Timing:
+        """Return where the time of a message counts; names that nobody offers count as one."""
+        return self.handled.get(action or "", self.unknown)

@@ -29,6 +29,17 @@ def test_durations_add_up() -> None:
     assert timing.total == 2.5
 
 
+def test_time_is_kept_for_each_action_on_offer_and_once_for_all_other_names() -> None:
+    stats = Stats()
+    stats.offer(["join", "message"])
+    for name in ("join", "made up", "join", None, "", "x" * 1000):
+        stats.timing(name).observe(0.5)
+    assert set(stats.handled) == {"join", "message"}
+    assert stats.handled["join"].total == 1.0
+    assert stats.handled["message"].total == 0.0
+    assert stats.unknown.total == 2.0
+
+
 def test_two_chats_count_apart() -> None:
     one, other = Stats(), Stats()
     one.errors["bad_json"] += 1

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Final, ParamSpec, TypeVar, cast
 
 import pytest
 from chatserver_plugins.recovery import Since, stream
@@ -378,8 +378,10 @@ async def test_what_the_room_lets_go_of_while_it_is_read_is_not_brought(
     await asyncio.gather(*[hub.publish(ROOM, "message", {"text": "hi"}) for _ in range(full)])
     read = store.messages
 
-    async def overtaken(*given: Any, **named: Any) -> Messages:
-        found = await read(*given, **named)
+    async def overtaken(
+        room: str, after: int | None, before: int | None, limit: int, max_bytes: int
+    ) -> Messages:
+        found = await read(room, after, before, limit, max_bytes)
         for _ in range(7):
             state = await hub.history.position(ROOM)
             if state is None or state.oldest > 1:
