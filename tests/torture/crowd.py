@@ -2,9 +2,10 @@
 
 import asyncio
 import itertools
-from asyncio import Semaphore, TaskGroup
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from asyncio import Semaphore, Task, TaskGroup
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
+from types import CoroutineType
 from typing import Final
 
 from tests.torture.checker.journals import Journal
@@ -75,7 +76,7 @@ class Crowd:
         clients: list[Client | Resident] = [*self.writers, *self._others, *self._residents]
         return [each.journal for each in (*clients, self._witness)]
 
-    async def live(self, url: str, end: Callable[[Semaphore], Awaitable[None]]) -> None:
+    async def live(self, url: str, end: Callable[[Semaphore], Coroutine[None, None, None]]) -> None:
         """Use a server until it is gone.
 
         Args:
@@ -83,17 +84,21 @@ class Crowd:
             end: Ends it; gets what is released at each acknowledgement of this life.
 
         Raises:
-            TimeoutError: Somebody still hopes for it after a minute.
-            ExceptionGroup: A client, or `end`, failed otherwise.
+            ExceptionGroup: A client, or `end`, failed; or somebody still hopes for the server after
+                a minute, which tells who, and where in its code.
         """
         tally = Semaphore(0)
         for writer in self.writers:
             writer.tally = tally
         clients: list[Client | Resident] = [*self.writers, *self._others, *self._residents]
-        async with asyncio.timeout(GONE_WITHIN), TaskGroup() as group:
-            for each in clients:
-                group.create_task(each.live(url))
-            await end(tally)
+        async with TaskGroup() as group:
+            tasks = [
+                group.create_task(each.live(url), name=each.journal.client) for each in clients
+            ]
+            tasks.append(group.create_task(end(tally), name="the end"))
+            _, late = await asyncio.wait(tasks, timeout=GONE_WITHIN)
+            if late:
+                raise TimeoutError(f"after {GONE_WITHIN:g} s: {'; '.join(map(_whereabouts, late))}")
 
     async def settle(self, url: str) -> None:
         """Have everything answered first, then seen by all, then read again by a witness.
@@ -119,6 +124,16 @@ class Crowd:
             async with asyncio.timeout(self._patience), TaskGroup() as group:
                 for each in visits:
                     group.create_task(each)
+
+
+def _whereabouts(task: Task[None]) -> str:
+    """Return what a task waits for, from the outermost call inwards."""
+    places: list[str] = []
+    awaited: object = task.get_coro()
+    while isinstance(awaited, CoroutineType) and (frame := awaited.cr_frame) is not None:
+        places.append(f"{awaited.__qualname__}:{frame.f_lineno}")
+        awaited = awaited.cr_await
+    return f"{task.get_name()} is in {', '.join(places)}"
 
 
 def _names(kind: str, count: int) -> list[str]:

@@ -39,6 +39,9 @@ PAGE: Final = 200
 PAUSE: Final = 0.05
 """Seconds after which it asks again that was not in the room yet, or was refused for now."""
 
+LISTEN: Final = 1.0
+"""Seconds after which it looks whether a server that says nothing is still there."""
+
 QUIET: Final = 5.0
 """Seconds without an event after which a server that stays up has nothing more to show."""
 
@@ -231,12 +234,16 @@ def _frame(event: Message | Notification | Event | Erased) -> Frame:
 
 
 async def _outlive(port: int) -> None:
-    """Wait until nobody listens any more."""
+    """Wait until nobody listens any more, even if the end of a connection is never heard."""
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             return
-        with suppress(OSError):
-            await reader.read()
-        writer.close()
+        try:
+            async with asyncio.timeout(LISTEN):
+                await reader.read()
+        except OSError:
+            pass  # its end, or the timeout, which is one of these
+        finally:
+            writer.close()
