@@ -16,6 +16,7 @@ from chatserver.publications import Publication, Published
 from chatserver.stats import StoreStats
 from chatserver.store import Moves, Settle, Trimmed, unavailable
 from chatserver.store.batch import Batch
+from chatserver.store.checkpoints import Checkpoints
 from chatserver.store.failures import Verdict, broken, is_of_disk, judge
 from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
@@ -49,6 +50,7 @@ class Committer:
     Args:
         connection: The file, opened for writing; closed by the thread.
         writer: Writes batches on this connection.
+        checkpoints: Follows it; closed by the thread.
         most: Publications that may be queued.
         most_bytes: Bytes of bodies that may be queued.
         trimmed: Is told when publications are no longer kept.
@@ -59,6 +61,7 @@ class Committer:
         self,
         connection: sqlite3.Connection,
         writer: Writer,
+        checkpoints: Checkpoints,
         most: int,
         most_bytes: int,
         trimmed: Trimmed | None = None,
@@ -67,6 +70,7 @@ class Committer:
         self.failure: str | None = None
         self._connection = connection
         self._writer = writer
+        self._checkpoints = checkpoints
         self._indexing = Indexing(writer, self._stop_where_disk_fails)
         self._most = most
         self._most_bytes = most_bytes
@@ -235,13 +239,16 @@ class Committer:
                     self._move_cursors()
                     self._write()
                     self._sweep_if_due(REST)
+                    self._checkpoints.follow()
                 if monotonic() >= self._index_at:
                     self._indexing.step()
                 self._sweep_if_due(0)
+                self._checkpoints.follow()
             self._close()
         except Exception as error:
             log.critical("STORING HAS FAILED and is off until a restart", exc_info=True)
             self._loop.call_soon_threadsafe(self._give_up, f"a fault in the store: {error!r}")
+            self._checkpoints.close()
             self._connection.close()
         finally:
             self._loop.call_soon_threadsafe(self._ended.set_result, None)
@@ -360,6 +367,7 @@ class Committer:
             self._loop.call_soon_threadsafe(self._take_floors, floors)
 
     def _close(self) -> None:
+        self._checkpoints.close()
         if self.failure is not None:
             # Not noted as a clean stop: the next start checks the file.
             self._connection.close()

@@ -187,8 +187,8 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{path} cannot have a write-ahead log; keep the store on a local disk")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
-    # At 64 MiB the log is copied into the file, each page once, however often it was written; the
-    # writer waits meanwhile. The last batch may make the log longer than that.
+    # At 64 MiB the log is copied into the file, each page once, however often it was written. A
+    # server does it earlier, see `Checkpoints`. The last batch may make the log longer than that.
     connection.execute("PRAGMA wal_autocheckpoint = 16000")
     connection.execute("PRAGMA journal_size_limit = 134217728")
 

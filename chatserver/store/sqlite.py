@@ -22,6 +22,7 @@ from chatserver.publications import (
 )
 from chatserver.stats import StoreStats
 from chatserver.store import UNBOUNDED, Moves, Settle, Store, Trimmed
+from chatserver.store.checkpoints import Checkpoints
 from chatserver.store.committer import Committer
 from chatserver.store.lock import Lock
 from chatserver.store.reader import Reader
@@ -96,7 +97,13 @@ class SqliteStore(Store):
             raise
         self._lock = lock
         self._committer = Committer(
-            connection, writer, self._most, self._most_bytes, trimmed, settle
+            connection,
+            writer,
+            Checkpoints(connection, self._path, self._patience),
+            self._most,
+            self._most_bytes,
+            trimmed,
+            settle,
         )
         self._can_search = writer.can_search
         self._searcher = Searcher(self._path, self._patience, self._committer.reached)

@@ -1,8 +1,8 @@
 """Append to a store until killed, and tell of every acknowledgement: the victim of a test.
 
-Run as ``python -m tests.core.appender FILE LIFE [PAGES]``; with PAGES of log it is written back to
-the file. Each line says room, epoch, offset and cid of one acknowledged publication; or that one
-was refused, which ends the sending in that room.
+Run as ``python -m tests.core.appender FILE LIFE [PAGES]``; a tenth of PAGES of the log is copied at
+a time, and with PAGES it is begun anew. Each line says room, epoch, offset and cid of one
+acknowledged publication; or that one was refused, which ends the sending in that room.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from chatserver.errors import ActionError
 from chatserver.publications import Publication, keep_all
+from chatserver.store import checkpoints
 from chatserver.store.sqlite import SqliteStore
 
 ROOMS = 8
@@ -20,10 +21,10 @@ STAMP = "2026-11-22T10:41:41.123Z"
 
 
 async def main(path: Path, life: str, pages: str | None = None) -> None:
+    if pages is not None:
+        vars(checkpoints).update(PART=int(pages) // 10, LONGEST=int(pages))
     store = SqliteStore(path)
     await store.startup(keep_all)
-    if pages is not None:
-        store._committer._connection.execute(f"PRAGMA wal_autocheckpoint = {int(pages)}")
     os.write(1, b"ready\n")
 
     def send(room: int, number: int) -> None:

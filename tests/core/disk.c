@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* Two threads may sync one file at once. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 static int fail(int code)
 {
@@ -54,7 +58,10 @@ int fsync(int fd)
     if (!access(kept, F_OK))
         return fail(EIO);
     snprintf(kept, sizeof kept, "%s%s", platter, path + inside);
-    return copy(path, kept) ? fail(EIO) : 0;
+    pthread_mutex_lock(&turn);
+    int failed = copy(path, kept);
+    pthread_mutex_unlock(&turn);
+    return failed ? fail(EIO) : 0;
 }
 
 int fdatasync(int fd)

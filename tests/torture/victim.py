@@ -13,8 +13,10 @@ from importlib import import_module
 from typing import Final
 
 from chatserver.cli import main
+from chatserver.store import checkpoints
 from tests.extensions import extension_modules
 from tests.torture.bugs import BUGS
+from tests.torture.planting import plant
 from tests.torture.points import arm
 
 LIFE: Final = 120
@@ -24,6 +26,9 @@ LIFE: Final = 120
 def serve(config: str, point: str | None, times: int, bug: str | None) -> None:
     """Be one server, in this process."""
     signal.alarm(LIFE)
+    # A life is short: for each part that is copied otherwise, fifty are.
+    plant(checkpoints, "PART", 20)
+    plant(checkpoints, "LONGEST", 200)
     if bug is not None:
         BUGS[bug].plant()
     if point is not None:
