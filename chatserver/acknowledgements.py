@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from chatserver.context import Awaited
 from chatserver.envelope import Envelope
+from chatserver.session import Place
 
-Settle = Callable[[Envelope, Awaited], None]
-"""Do something about one message with an outcome that is there."""
+Settle = Callable[[Envelope, Awaited, Place], None]
+"""Do something about one message, from some place, with an outcome that is there."""
 
 
 class Acknowledgements:
@@ -26,18 +27,18 @@ class Acknowledgements:
         self._settle = settle
         self._foresee = foresee
         self._most = most
-        self._queue: deque[tuple[Envelope, Awaited]] = deque()
+        self._queue: deque[tuple[Envelope, Awaited, Place]] = deque()
         self._room = asyncio.Event()
 
-    def add(self, envelope: Envelope, outcome: Awaited) -> bool:
+    def add(self, envelope: Envelope, outcome: Awaited, place: Place) -> bool:
         """Queue an outcome; it is settled as soon as all before it are.
 
         Return whether as many are on their way now as may be; see `room`.
         """
         if outcome.is_done and not self._queue:
-            self._settle(envelope, outcome)
+            self._settle(envelope, outcome, place)
             return False
-        self._queue.append((envelope, outcome))
+        self._queue.append((envelope, outcome, place))
         outcome.when_done(self)
         return len(self._queue) >= self._most
 
@@ -65,9 +66,9 @@ class Acknowledgements:
         """
         queue, settle = self._queue, self._settle
         while queue and queue[0][1].is_done:
-            envelope, outcome = queue.popleft()
-            settle(envelope, outcome)
-        for envelope, outcome in queue:
+            envelope, outcome, place = queue.popleft()
+            settle(envelope, outcome, place)
+        for envelope, outcome, place in queue:
             if outcome.is_done:
-                self._foresee(envelope, outcome)
+                self._foresee(envelope, outcome, place)
         self._room.set()

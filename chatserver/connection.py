@@ -27,7 +27,7 @@ from chatserver.pending import Pending
 from chatserver.pipeline import Pipeline
 from chatserver.publications import Published
 from chatserver.pulse import Doing, Pulse
-from chatserver.session import Session
+from chatserver.session import Place, Session
 
 log = logging.getLogger("chatserver.connection")
 
@@ -187,7 +187,7 @@ class Connection(Pulse):
                     ErrorCode.DRAINING, "The server is shutting down; connect again in a moment"
                 )
             if self._latch:
-                self._latch.check(raw, self._last_room)
+                self._latch.check(raw, session.place)
             # Not called as a method, which it is not: see docs/message_path.md, "What it costs".
             handle = pipeline.message
             outcome = await handle(Context(session, self._hub, envelope))
@@ -201,7 +201,7 @@ class Connection(Pulse):
                 envelope = self._address(raw)
                 self._count_bad(error)
             self.refuse(envelope, error)
-            self._close_latch(raw, error)
+            self._close_latch(raw, session.place, error)
         except Disconnect as end:
             self.close(end.code, end.reason)
         except asyncio.CancelledError:
@@ -248,15 +248,16 @@ class Connection(Pulse):
             self.refuse(UNREADABLE, FAILED)
 
     def _settle(self, envelope: Envelope, outcome: Awaited) -> bool:
+        place = self._session.place
         if outcome.is_done:
-            self._foresee(envelope, outcome, late=False)
+            self._foresee(envelope, outcome, place, late=False)
         if self._acknowledgements is None:
             self._acknowledgements = Acknowledgements(
                 self._answer_pending, self._foresee, self._limits.max_in_flight
             )
-        return self._acknowledgements.add(envelope, outcome)
+        return self._acknowledgements.add(envelope, outcome, place)
 
-    def _answer_pending(self, envelope: Envelope, outcome: Awaited) -> None:
+    def _answer_pending(self, envelope: Envelope, outcome: Awaited, place: Place) -> None:
         try:
             result = outcome.result()
             if isinstance(result, Published):
@@ -265,23 +266,23 @@ class Connection(Pulse):
                 self.answer(envelope, result)
         except ActionError as error:
             self.refuse(envelope, error)
-            self._close_latch(envelope.raw, error, late=True)
+            self._close_latch(envelope.raw, place, error, late=True)
         except (Exception, asyncio.CancelledError):
             log.exception("%s failed", printable(envelope.action))
             self.refuse(envelope, FAILED)
 
-    def _foresee(self, envelope: Envelope, outcome: Awaited, *, late: bool = True) -> None:
+    def _foresee(
+        self, envelope: Envelope, outcome: Awaited, place: Place, *, late: bool = True
+    ) -> None:
         if isinstance(outcome.error, ActionError):
-            self._close_latch(envelope.raw, outcome.error, late=late)
+            self._close_latch(envelope.raw, place, outcome.error, late=late)
 
-    def _close_latch(self, raw: str, error: ActionError, *, late: bool = False) -> None:
+    def _close_latch(
+        self, raw: str, place: Place, error: ActionError, *, late: bool = False
+    ) -> None:
         if error.code in RETRYABLE:
             self._latch = self._latch or Latch()
-            self._latch.refused(raw, self._last_room, error, late=late)
-
-    @property
-    def _last_room(self) -> str | None:
-        return next(reversed(self._hub.joined(self._session)), None)
+            self._latch.refused(raw, place, error, late=late)
 
     def _plain(self, raw: str, error: NotJsonError) -> Envelope:
         plain = self._hub.config.chat.plain_text

@@ -294,7 +294,7 @@ class Context(Struct, frozen=True, eq=False):
         """
         joined = self.hub.joined(self.session)
         if room is None:
-            room = next(reversed(joined), None)
+            _, room = self.session.place
             if room is None:
                 raise ActionError(ErrorCode.NOT_JOINED, "Join a room first")
         elif room not in joined and not is_direct(room):

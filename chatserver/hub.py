@@ -126,6 +126,7 @@ class LocalHub(Hub):
         session.closes_at = identity.expires
         session.closes_with = CloseCode.EXPIRED
         self._renamed(self.users.attach(session))
+        self._move(session)
 
     def check_connections(self, user_id: str) -> None:
         """Check that a user may have one more connection.
@@ -211,6 +212,7 @@ class LocalHub(Hub):
             self._broker.subscribe(room)
         if joined is None or not is_direct(room):
             joined = self.table.add(session, room, session.sink.write)
+            self._move(session)
         members = len(joined.members)
         if greet is not None:
             greet(members)
@@ -229,9 +231,13 @@ class LocalHub(Hub):
 
     def _remove(self, session: Session, room: str) -> None:
         self.table.remove(session, room)
+        self._move(session)
         if self.table.get(room) is None:
             self._broker.unsubscribe(room)
         _call(self._on_leave, session, room)
+
+    def _move(self, session: Session) -> None:
+        session.place = (session.user.id, next(reversed(self.table.joined(session)), None))
 
     def joined(self, session: Session) -> RoomNames:
         """Return the rooms a session is in, last joined at the end."""

@@ -171,6 +171,10 @@ class User:
         self.lasting = not id.startswith(GUEST_PREFIX)
 
 
+Place = tuple[str, str | None]
+"""Where messages come from: a user id, and the room joined last, for those that name none."""
+
+
 class Session:
     """Stand for one connection towards middlewares and plugins.
 
@@ -181,6 +185,7 @@ class Session:
 
     Attributes:
         user: The user behind it, shared with the user's other connections.
+        place: Its user and the room it has joined last; kept by the hub.
         sink: Where answers and events go.
         state: Typed state of middlewares and plugins.
         max_message_size: Bytes a message may have, as announced in `welcome`.
@@ -198,6 +203,7 @@ class Session:
         "id",
         "identity",
         "max_message_size",
+        "place",
         "remote",
         "sink",
         "state",
@@ -208,6 +214,7 @@ class Session:
         self.id = id
         self.identity = identity
         self.user = User(identity.user)
+        self.place: Place = (identity.user, None)
         self.remote = remote
         self.sink = DETACHED
         self.state = cast(State, {})

@@ -112,7 +112,7 @@ class RoomsPlugin(Plugin[NoConfig]):
         """End a membership; leaving without being in a room is no mistake."""
         room = msg.room
         if room is None:
-            room = next(reversed(ctx.hub.joined(ctx.session)), None)
+            _, room = ctx.session.place
         if room is None:
             return Reply("left")
         if is_direct(room):

@@ -274,7 +274,10 @@ class Committer:
                 log.warning("messages are stored again")
             refused = self._writer.refused
             if refused:
-                self._hand_back(batch, lambda each: refused.get((each.room, each.user)))
+                self._hand_back(
+                    batch,
+                    lambda each: None if each.erases else refused.get((each.room, each.user)),
+                )
             else:
                 self._loop.call_soon_threadsafe(self._take_outcomes, batch)
             self._hand_floors()

@@ -9,7 +9,9 @@ from chatserver.context import Awaited
 from chatserver.envelope import Envelope, parse
 from chatserver.errors import ActionError
 from chatserver.pending import Pending
-from chatserver.session import Reply
+from chatserver.session import Place, Reply
+
+PLACE = ("ann", "lobby")
 
 
 class Desk:
@@ -25,22 +27,23 @@ class Desk:
     def later(self) -> "asyncio.Future[Reply | None]":
         """Add a message whose outcome is still on its way."""
         future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
-        self.full = self.queue.add(self.next(), Pending(future))
+        self.full = self.queue.add(self.next(), Pending(future), PLACE)
         return future
 
     def now(self) -> None:
         """Add a message whose outcome is there."""
-        self.full = self.queue.add(self.next(), Pending.done(Reply("now")))
+        self.full = self.queue.add(self.next(), Pending.done(Reply("now")), PLACE)
 
     def next(self) -> Envelope:
         self._count += 1
         return parse(f'{{"action": "x", "id": {self._count}}}')
 
-    def _foresee(self, envelope: Envelope, outcome: Awaited) -> None:
+    def _foresee(self, envelope: Envelope, outcome: Awaited, place: Place) -> None:
         assert outcome.is_done
+        assert place is PLACE
         self.foreseen.add(envelope.id)
 
-    def _settle(self, envelope: Envelope, outcome: Awaited) -> None:
+    def _settle(self, envelope: Envelope, outcome: Awaited, place: Place) -> None:
         try:
             reply = outcome.result()
         except ActionError as error:
@@ -104,7 +107,7 @@ async def test_a_refusal_at_once_is_foreseen_at_once() -> None:
     desk.later()
     refused: Pending[Reply | None] = Pending()
     refused.fail(ActionError("unavailable", "Too many are waiting"))
-    desk.queue.add(desk.next(), refused)
+    desk.queue.add(desk.next(), refused, PLACE)
     assert desk.foreseen == {2}
 
 

@@ -21,9 +21,9 @@ def message(cid: str | None = None, room: str | None = None, **fields: object) -
     return json.dumps({"action": "message", **given, **fields})
 
 
-def passes(latch: Latch, raw: str, last_room: str | None = "lobby") -> bool:
+def passes(latch: Latch, raw: str, last_room: str | None = "lobby", *, user: str = "ann") -> bool:
     try:
-        latch.check(raw, last_room)
+        latch.check(raw, (user, last_room))
     except ActionError as error:
         return error not in (BUSY, FULL)
     return True
@@ -32,11 +32,11 @@ def passes(latch: Latch, raw: str, last_room: str | None = "lobby") -> bool:
 def test_what_follows_gets_the_same_refusal_until_the_first_comes_again() -> None:
     latch = Latch()
     assert not latch
-    latch.refused(message("1", "lobby"), None, BUSY)
-    latch.refused(message("2", "lobby"), None, FULL)
+    latch.refused(message("1", "lobby"), ("ann", None), BUSY)
+    latch.refused(message("2", "lobby"), ("ann", None), FULL)
     assert latch
     with pytest.raises(ActionError) as caught:
-        latch.check(message("3", "lobby"), None)
+        latch.check(message("3", "lobby"), ("ann", None))
     assert caught.value is BUSY
     assert not passes(latch, message("2", "lobby"))
     assert passes(latch, message("1", "lobby"))
@@ -46,7 +46,7 @@ def test_what_follows_gets_the_same_refusal_until_the_first_comes_again() -> Non
 
 def test_rooms_are_held_each_by_itself() -> None:
     latch = Latch()
-    latch.refused(message("1"), "lobby", BUSY)
+    latch.refused(message("1"), ("ann", "lobby"), BUSY)
     assert not passes(latch, message("2", "lobby"), "tea")
     assert not passes(latch, message("2"), "lobby")
     assert passes(latch, message("2"), "tea")
@@ -59,11 +59,12 @@ def test_direct_messages_are_held_by_whom_they_go_to() -> None:
         json.dumps({"action": "direct", "to": to, "cid": cid})
         for to, cid in (("bob", "1"), ("bob", "2"), ("eve", "3"))
     )
-    latch.refused(to_bob, None, BUSY)
+    latch.refused(to_bob, ("ann", None), BUSY)
     assert not passes(latch, again)
     assert not passes(latch, again.replace("action", "type"), None)
     assert passes(latch, to_eve)
     assert passes(latch, message("4", to="bob"))
+    assert not passes(latch, message("5", "dm:ann:bob")), "the same room by its name"
     assert passes(latch, to_bob)
     assert passes(latch, again)
 
@@ -82,32 +83,49 @@ def test_direct_messages_are_held_by_whom_they_go_to() -> None:
 )
 def test_what_has_no_cid_is_not_held(raw: str) -> None:
     latch = Latch()
-    latch.refused(raw, "lobby", BUSY)
+    latch.refused(raw, ("ann", "lobby"), BUSY)
     assert not latch
-    latch.refused(message("1"), "lobby", BUSY)
+    latch.refused(message("1"), ("ann", "lobby"), BUSY)
     assert passes(latch, raw)
+
+
+def test_each_user_of_a_connection_is_held_by_itself() -> None:
+    latch = Latch()
+    latch.refused(message("1"), ("guest", "lobby"), BUSY)
+    assert passes(latch, message("2"))
+    assert not passes(latch, message("2"), user="guest")
+
+
+@pytest.mark.parametrize("word", ["action", "type"])
+def test_a_delete_neither_waits_nor_is_waited_for(word: str) -> None:
+    latch = Latch()
+    delete = json.dumps({word: "delete", "room": "lobby", "offset": 1, "cid": "d"})
+    latch.refused(delete, ("ann", None), BUSY)
+    assert not latch
+    latch.refused(message("1"), ("ann", "lobby"), BUSY)
+    assert passes(latch, delete)
 
 
 def test_without_a_room_there_is_nothing_to_hold() -> None:
     latch = Latch()
-    latch.refused(message("1"), None, BUSY)
+    latch.refused(message("1"), ("ann", None), BUSY)
     assert not latch
 
 
 def test_a_message_that_was_let_pass_comes_before_those_that_were_not() -> None:
     latch = Latch()
-    latch.refused(message("2"), "lobby", BUSY)
-    latch.refused(message("1"), "lobby", FULL, late=True)
-    latch.refused(message("1a"), "lobby", BUSY, late=True)
+    latch.refused(message("2"), ("ann", "lobby"), BUSY)
+    latch.refused(message("1"), ("ann", "lobby"), FULL, late=True)
+    latch.refused(message("1a"), ("ann", "lobby"), BUSY, late=True)
     assert not passes(latch, message("2"))
     assert passes(latch, message("1"))
 
 
 def test_a_message_refused_at_once_stays_behind_those_on_their_way() -> None:
     latch = Latch()
-    latch.refused(message("2"), "lobby", BUSY)
-    latch.refused(message("2"), "lobby", BUSY, late=True)
-    latch.refused(message("1"), "lobby", FULL, late=True)
+    latch.refused(message("2"), ("ann", "lobby"), BUSY)
+    latch.refused(message("2"), ("ann", "lobby"), BUSY, late=True)
+    latch.refused(message("1"), ("ann", "lobby"), FULL, late=True)
     assert not passes(latch, message("2"))
     assert passes(latch, message("1"))
 
@@ -115,7 +133,7 @@ def test_a_message_refused_at_once_stays_behind_those_on_their_way() -> None:
 def test_the_oldest_of_too_many_rooms_is_let_go() -> None:
     latch = Latch()
     for number in range(MOST + 1):
-        latch.refused(message("1", str(number)), None, BUSY)
+        latch.refused(message("1", str(number)), ("ann", None), BUSY)
     assert passes(latch, message("2", "0"))
     assert not passes(latch, message("2", "1"))
 
@@ -164,7 +182,7 @@ class Stream:
 
     def _refuse(self, room: str, number: int, *, late: bool) -> None:
         self.refused[room].add(number)
-        self.latch.refused(message(str(number), room), None, BUSY, late=late)
+        self.latch.refused(message(str(number), room), ("ann", None), BUSY, late=late)
 
 
 @given(st.integers(0, 2**32))
@@ -181,11 +199,11 @@ def test_whatever_is_refused_nothing_is_stored_out_of_turn(seed: int) -> None:
 def test_a_refusal_given_many_times_keeps_nothing_of_the_messages() -> None:
     latch = Latch()
     error = ActionError(ErrorCode.UNAVAILABLE, "Not now")
-    latch.refused(message("1", "lobby"), None, error)
+    latch.refused(message("1", "lobby"), ("ann", None), error)
     depths = set()
     for number in range(20):
         with pytest.raises(ActionError) as caught:
-            latch.check(message(str(number + 2), "lobby"), None)
+            latch.check(message(str(number + 2), "lobby"), ("ann", None))
         depths.add(len(caught.traceback))
     assert len(depths) == 1
 
@@ -193,5 +211,5 @@ def test_a_refusal_given_many_times_keeps_nothing_of_the_messages() -> None:
 @pytest.mark.parametrize("fields", [{"cid": "c" * 65}, {"cid": "c", "room": "r" * 5000}])
 def test_what_is_too_long_to_be_a_message_is_not_held(fields: dict[str, str]) -> None:
     latch = Latch()
-    latch.refused(json.dumps({"action": "message", **fields}), "lobby", BUSY)
+    latch.refused(json.dumps({"action": "message", **fields}), ("ann", "lobby"), BUSY)
     assert not latch

@@ -68,6 +68,50 @@ async def test_messages_that_the_store_refuses_are_not_overtaken() -> None:
         assert [each["code"] for each in refused] == ["unavailable"] * 2
 
 
+async def test_a_full_store_takes_deletions() -> None:
+    config = {"middlewares": [], "store": {"max_store_bytes": 2**20}}
+    async with ChatServer(config) as server:
+        peer = await server.connect("ann", "lobby")
+        answers = await send_all(peer, list(range(100)), "x" * 30_000)
+        assert answers[-1]["code"] == "unavailable"
+        await peer.send("message", id=200, room="lobby", text="x" * 30_000, cid="c-200")
+        await peer.send("delete", id=201, room="lobby", offset=1, cid="d-1")
+        assert (await peer.expect("error"))["id"] == 200
+        assert (await peer.expect("sent"))["id"] == 201
+
+
+async def test_a_refusal_holds_the_room_that_was_meant_when_the_message_came() -> None:
+    async with ChatServer({"middlewares": [], "store": {"max_rooms": 1}}) as server:
+        peer = await server.connect("ann", "kept")
+        assert (await peer.request("message", text="first", cid="1"))["action"] == "sent"
+        await peer.request("join", room="refused")
+        await peer.send("message", id=2, text="for want of a room", cid="2")
+        await peer.send("join", id=3, room="kept")
+        assert (await peer.expect("error"))["code"] == "unavailable"
+        sent = await peer.request("message", room="kept", text="second", cid="3")
+        assert sent["action"] == "sent"
+        behind = await peer.request("message", room="refused", text="behind", cid="4")
+        assert behind["code"] == "unavailable"
+
+
+async def test_who_becomes_another_user_is_not_held_by_what_the_guest_was_refused() -> None:
+    tokens = [{"token": "a", "user": "alice", "name": "Alice"}]
+    config = {
+        "chat": {"require_username": False},
+        "middlewares": [{"auth": {"anonymous": True, "tokens": tokens}}],
+        "store": {"max_rooms_per_user": 1},
+    }
+    async with ChatServer(config) as server:
+        peer = await server.connect()
+        for cid, room, answer in (("1", "one", "sent"), ("2", "two", "error")):
+            await peer.request("join", room=room)
+            told = await peer.request("message", text="a guest", cid=cid)
+            assert told["action"] == answer
+        assert (await peer.request("hello", token="a"))["action"] == "welcome"
+        await peer.request("join", room="two")
+        assert (await peer.request("message", text="Alice", cid="3"))["action"] == "sent"
+
+
 async def test_reading_goes_on_without_the_disk_up_to_64_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
