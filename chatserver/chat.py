@@ -119,7 +119,7 @@ class Chat:
 
         Raises:
             ValueError: A field is one that only the server sets.
-            ActionError: ``too_large`` above `max_frame_out`.
+            ActionError: ``too_large`` above 7/8 of `max_frame_out`.
         """
         return self.hub.publish(room, event, fields, ephemeral=ephemeral)
 

@@ -160,8 +160,8 @@ class Hub(Protocol):
 
         Raises:
             ValueError: A field is one that only the server sets (`RESERVED`).
-            ActionError: ``too_large`` above `max_frame_out`; ``not_found`` for a change in a room
-                that keeps no history.
+            ActionError: ``too_large`` above 7/8 of `max_frame_out`; ``not_found`` for a change in a
+                room that keeps no history.
         """
 
     def publish_to(

@@ -232,6 +232,23 @@ async def test_pages_are_cut_below_the_largest_frame(tmp_path: Path) -> None:
         assert seen == list(range(1, 13))
 
 
+async def test_whatever_is_stored_can_be_read_with_its_reactions(tmp_path: Path) -> None:
+    async with kept(tmp_path, limits={"max_frame_out": 65536}) as server:
+        ann, _ = await enter(server, "ann")
+        size = 65536
+        while (sent := await ann.request("message", text="x" * size))["action"] == "error":
+            assert sent["code"] == "too_large"
+            size -= 128
+        for emoji in ("\N{THUMBS UP SIGN}", "\N{PARTY POPPER}"):
+            await ann.request("react", offset=1, emoji=emoji)
+        for limit in (1, 1000):
+            page = await ann.request("history", limit=limit)
+            assert (offsets(page), page["more"]) == ([1], False)
+        bob = await server.connect(headers={"Authorization": "Bearer bob-token"})
+        joined = await bob.request("join", room="lobby", last=1)
+        assert offsets(joined) == [1]
+
+
 async def test_history_is_for_members_who_may_read(tmp_path: Path) -> None:
     async with kept(tmp_path) as server:
         bob = await server.connect(headers={"Authorization": "Bearer bob-token"})
