@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import IO, Final
 
 from chatserver.cli import main
-from tests.extensions import extension_modules
 
 FORKS: Final = get_context("forkserver")
-FORKS.set_forkserver_preload(["chatserver.cli", *extension_modules()])
+FORKS.set_forkserver_preload([__name__, "tests.warm"])
 
 
 class Fork:

@@ -14,7 +14,6 @@ from typing import Final
 
 from chatserver.cli import main
 from chatserver.store import checkpoints
-from tests.extensions import extension_modules
 from tests.torture.bugs import BUGS
 from tests.torture.planting import plant
 from tests.torture.points import arm
@@ -37,8 +36,7 @@ def serve(config: str, point: str | None, times: int, bug: str | None) -> None:
 
 
 if __name__ == "__main__":
-    for module in extension_modules():
-        import_module(module)
+    import_module("tests.warm")
     for line in sys.stdin:
         child = os.fork()
         if not child:

@@ -12,11 +12,9 @@ import sys
 from importlib import import_module
 
 from chatserver.cli import main
-from tests.extensions import extension_modules
 
 if __name__ == "__main__":
-    for module in extension_modules():
-        import_module(module)
+    import_module("tests.warm")
     # Nobody waits for what is forked.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
