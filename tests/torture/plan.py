@@ -105,7 +105,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         writers=5,
     ),
     "relaxed": Scenario(12, (*POINTS, "time", "stop"), rooms=tuple(sorted(RELAXED))),
-    "steady": Scenario(1, ("stop",), latecomers=4, retriers=2),
+    "steady": Scenario(1, ("early stop",), latecomers=4, retriers=2),
 }
 """What can be asked for by name.
 
@@ -186,4 +186,6 @@ def _end(kind: str, chance: Random) -> End:
         return AtTime(chance.uniform(0.02, 0.5))
     if kind == "stop":
         return Stopped(chance.randint(300, 500))
+    if kind == "early stop":
+        return Stopped(chance.randint(100, 200))
     return AtPoint(kind, chance.randint(1, 20))

@@ -14,7 +14,7 @@ from chatserver.client.outbox import Letter
 from chatserver.client.wire import read_events
 from tests.torture.checker.violations import Rule
 from tests.torture.nursery import Nursery
-from tests.torture.plan import AtTime, make_plan
+from tests.torture.plan import AtPoint, make_plan
 from tests.torture.run import run
 
 pytestmark = pytest.mark.timeout(240)
@@ -52,8 +52,8 @@ def cid_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Courier, "_send", send)
 
 
-LIVES = (AtTime(1.0),) * 3
-"""Long enough to have everybody in, with something in flight."""
+LIVES = (AtPoint("after_commit", 40),) * 3
+"""Long enough to have everybody in, with something in flight, on a busy machine as well."""
 
 
 @pytest.mark.parametrize(
