@@ -40,4 +40,6 @@ def test_under_node(servers: Path, monkeypatch: pytest.MonkeyPatch, file: Path) 
 def test_the_types() -> None:
     strict = ["--strict", "--noPropertyAccessFromIndexSignature", "--exactOptionalPropertyTypes"]
     target = ["--target", "es2022", "--module", "nodenext", "--lib", "es2023,dom"]
-    run(tsc(), "--noEmit", *strict, *target, HERE / "use.ts", within=RUN_WITHIN)
+    # TypeScript's own declarations are not checked, only ours: that is half of the time.
+    ours = ["--noEmit", "--skipDefaultLibCheck"]
+    run(tsc(), *ours, *strict, *target, HERE / "use.ts", within=RUN_WITHIN)
