@@ -3,10 +3,10 @@
 import json
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
@@ -14,6 +14,7 @@ from tests.e2e import process
 from tests.web.node import axe
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+SCHEMES: Final[Sequence[Literal["light", "dark"]]] = ("light", "dark")
 VIOLATIONS = """
 axe.run().then(({ violations }) => violations.map(({ id, help, nodes }) =>
     `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`))
@@ -126,11 +127,20 @@ class Person:
             word, timeout=within * 1000
         )
 
+    async def is_pictured(self, name: str, *, full: bool = False) -> None:
+        """Take a picture in each colour scheme of what is in view, or of the full page."""
+        ARTIFACTS.mkdir(exist_ok=True)
+        for scheme in SCHEMES:
+            await self.page.emulate_media(color_scheme=scheme)
+            await self.page.screenshot(path=ARTIFACTS / f"{name}-{scheme}.png", full_page=full)
+
     async def keeps_nobody_out(self, where: str) -> None:
-        """Expect that axe-core finds nothing that keeps anybody out."""
+        """Expect that axe-core finds nothing that keeps anybody out, in either colour scheme."""
         await self.page.evaluate(axe().read_text())
-        violations = await self.page.evaluate(VIOLATIONS)
-        assert not violations, f"{where}: {violations}"
+        for scheme in SCHEMES:
+            await self.page.emulate_media(color_scheme=scheme)
+            violations = await self.page.evaluate(VIOLATIONS)
+            assert not violations, f"{where}, {scheme}: {violations}"
 
     def listen(self) -> None:
         """Note what the page should not do: log errors, break its own policy, raise."""
@@ -195,31 +205,16 @@ class Visits:
         self._browser = browser
         self._people: list[Person] = []
 
-    async def __call__(
-        self,
-        url: str,
-        *,
-        width: int = 1280,
-        height: int = 800,
-        scheme: Literal["light", "dark"] = "light",
-    ) -> Person:
+    async def __call__(self, url: str, *, width: int = 1280, height: int = 800) -> Person:
         """Open the page in a fresh context."""
-        person = await self.prepare(width=width, height=height, scheme=scheme)
+        person = await self.prepare(width=width, height=height)
         await person.page.goto(url)
         return person
 
-    async def prepare(
-        self,
-        *,
-        width: int = 1280,
-        height: int = 800,
-        scheme: Literal["light", "dark"] = "light",
-        touch: bool = False,
-    ) -> Person:
+    async def prepare(self, *, width: int = 1280, height: int = 800, touch: bool = False) -> Person:
         """Make a fresh context with an empty page, for tests that arrange something first."""
         context = await self._browser.new_context(
             viewport={"width": width, "height": height},
-            color_scheme=scheme,
             locale="en-GB",
             has_touch=touch,
             is_mobile=touch,

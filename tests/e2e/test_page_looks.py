@@ -1,11 +1,11 @@
 """How the chat page looks, and whether everybody can use it: pictures, and what axe-core finds."""
 
-from typing import Final, Literal
+from typing import Final
 
 import pytest
 from playwright.async_api import Locator, expect
 
-from tests.e2e.people import ARTIFACTS, Person, Servers, Visits
+from tests.e2e.people import Person, Servers, Visits
 
 pytest_plugins = ["tests.e2e.browser"]
 pytestmark = [
@@ -18,50 +18,46 @@ QUESTION: Final = "Good morning! Has anybody seen the plans for the new garden?"
 
 
 @pytest.mark.timeout(150)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_page_at_every_width(
-    serve: Servers, visit: Visits, scheme: Literal["light", "dark"]
-) -> None:
+async def test_the_page_at_every_width(serve: Servers, visit: Visits) -> None:
     server = await serve(rooms=[{"match": "*", "moderate": "everyone"}])
-    alice, bob = await visit(server.url, scheme=scheme), await visit(server.url)
+    alice, bob = await visit(server.url), await visit(server.url)
     await alice.expect_state("Online")
-    await fits(alice, f"start-{scheme}")
+    await fits(alice, "start")
     await alice.page.set_viewport_size({"width": WIDTHS[0], "height": 800})
     await converse(alice, bob)
     await alice.page.get_by_text("I have, why?").hover()
-    await fits(alice, f"chat-{scheme}")
+    await fits(alice, "chat")
     for button, panel in (("2 members", "members"), ("Pins 1", "pins"), ("Search", "search")):
         await alice.page.get_by_role("button", name=button, exact=True).click()
         if panel == "search":
             await alice.page.get_by_label("Words of a message").fill("the")
             await alice.page.keyboard.press("Enter")
             await expect(alice.page.locator("#search .outcome")).to_contain_text("messages")
-        await fits(alice, f"{panel}-{scheme}")
+        await fits(alice, panel)
         await alice.page.keyboard.press("Escape")
     await alice.page.get_by_role("button", name="Rooms").click()
-    await fits(alice, f"rooms-{scheme}", widths=WIDTHS[-1:])
+    await fits(alice, "rooms", widths=WIDTHS[-1:])
     await alice.page.keyboard.press("Escape")
     alice.may_lose_connection = bob.may_lose_connection = True
     await server.kill()
     await alice.expect_state("Offline")
     await alice.say("Can you hear me?")
-    await fits(alice, f"offline-{scheme}")
+    await fits(alice, "offline")
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_what_is_too_large_leaves_space_for_what_comes_next(
-    serve: Servers, visit: Visits, scheme: Literal["light", "dark"]
+    serve: Servers, visit: Visits
 ) -> None:
     server = await serve()
-    alice = await visit(server.url, scheme=scheme)
+    alice = await visit(server.url)
     await alice.enter("alice")
     await alice.say("too much " * 8_000)
     await expect(alice.page.locator(".failed .state")).to_contain_text("larger than 65536 bytes")
     await alice.say("Sorry, that was too much.")
     await alice.sees("Sorry, that was too much.")
     await expect(alice.page.locator(".sending")).to_have_count(0)
-    await fits(alice, f"too-large-{scheme}", widths=(WIDTHS[0], WIDTHS[-1]))
+    await fits(alice, "too-large", widths=(WIDTHS[0], WIDTHS[-1]))
     refused = alice.page.get_by_role("group", name="What was not sent")
     for shown in (
         alice.page.get_by_text("Sorry, that was too much."),
@@ -132,14 +128,13 @@ async def converse(alice: Person, bob: Person) -> None:
 
 
 async def fits(person: Person, picture: str, widths: tuple[int, ...] = WIDTHS) -> None:
-    """Take a picture at each width, and find nothing that hangs out or keeps anybody out.
+    """Take pictures at each width, and find nothing that hangs out or keeps anybody out.
 
     Ends with the narrowest, where axe-core looks: it is slow, and widths differ little to it.
     """
-    ARTIFACTS.mkdir(exist_ok=True)
     for width in widths:
         await person.page.set_viewport_size({"width": width, "height": 800})
-        await person.page.screenshot(path=ARTIFACTS / f"{picture}-{width}.png")
+        await person.is_pictured(f"{picture}-{width}")
         sizes = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
         assert await person.page.evaluate(sizes) == [width, 800]
     await person.keeps_nobody_out(picture)
