@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 from playwright.async_api import expect
 
+from chatserver.client import connect
 from tests.e2e.people import Person, ServerProcess, Servers, Visits
 
 INDENT: Final = """
@@ -238,17 +239,16 @@ async def test_the_keyboard_reaches_each_message(serve: Servers, visit: Visits) 
 
 async def test_the_log_follows_only_a_reader_at_its_end(home: ServerProcess, visit: Visits) -> None:
     alice = await visit(home.url, width=390, height=500)
-    bob = await visit(home.url)
     await alice.enter("alice")
-    await bob.enter("bob")
-    for number in range(12):
-        await bob.say(f"line {number}")
-    await expect(alice.page.get_by_text("line 11", exact=True)).to_be_in_viewport()
-    log = alice.page.get_by_role("log")
-    news = alice.page.get_by_role("button", name="New messages")
-    top = await log.evaluate("log => (log.scrollTo(0, -log.scrollHeight), log.scrollTop)")
-    await bob.say("one more")
-    await expect(news).to_be_visible()
+    async with connect(home.url + "ws", username="bob") as bob, bob.join("lobby") as room:
+        for number in range(12):
+            await room.publish(f"line {number}")
+        await expect(alice.page.get_by_text("line 11", exact=True)).to_be_in_viewport()
+        log = alice.page.get_by_role("log")
+        news = alice.page.get_by_role("button", name="New messages")
+        top = await log.evaluate("log => (log.scrollTo(0, -log.scrollHeight), log.scrollTop)")
+        await room.publish("one more")
+        await expect(news).to_be_visible()
     await expect(alice.page.get_by_text("line 0", exact=True)).to_be_in_viewport()
     assert top < 0
     await news.click()

@@ -27,15 +27,21 @@ BACK_WITHIN: Final = 40
 GONE: Final = "This message was deleted."
 
 
-async def wired(home: ServerProcess, visit: Visits) -> tuple[Person, Person, Wire]:
-    """Bring alice, whose wire is in our hands, and bob into the lobby."""
+async def wired(home: ServerProcess, visit: Visits) -> tuple[Person, Wire]:
+    """Bring alice, whose wire is in our hands, into the lobby."""
     wire = Wire()
     alice = await visit.prepare()
     await alice.page.clock.install()
     await wire.cut_into(alice)
     await alice.page.goto(home.url)
-    bob = await visit(home.url)
     await alice.enter("alice")
+    return alice, wire
+
+
+async def watched(home: ServerProcess, visit: Visits) -> tuple[Person, Person, Wire]:
+    """Bring alice into the lobby as `wired` does, and bob, whose wire is left alone."""
+    alice, wire = await wired(home, visit)
+    bob = await visit(home.url)
     await bob.enter("bob")
     return alice, bob, wire
 
@@ -125,13 +131,13 @@ async def test_what_is_too_much_to_bring_is_led_to(serve: Servers, visit: Visits
     server = await serve(
         middlewares=["origin", "size_limit"], limits={"recovery_limit": 5}, rooms=[{"match": "*"}]
     )
-    alice, bob, wire = await wired(server, visit)
-    await bob.say("before")
-    await alice.sees("before")
-    wire.send(action="reconnect", after_ms=60_000, reason="Maintenance")
-    await wire.close(3001)
-    await alice.expect_state("Offline")
-    async with connect(server.url + "ws", username="carol") as carol, carol.join("lobby") as room:
+    alice, wire = await wired(server, visit)
+    async with connect(server.url + "ws", username="bob") as bob, bob.join("lobby") as room:
+        await room.publish("before")
+        await alice.sees("before")
+        wire.send(action="reconnect", after_ms=60_000, reason="Maintenance")
+        await wire.close(3001)
+        await alice.expect_state("Offline")
         await asyncio.gather(*(room.publish(f"line {number}") for number in range(80)))
     await alice.page.clock.fast_forward(61_000)
     await alice.expect_state("Online")
@@ -146,7 +152,7 @@ async def test_what_is_too_much_to_bring_is_led_to(serve: Servers, visit: Visits
 
 async def test_what_was_said_meanwhile_is_shown_once(serve: Servers, visit: Visits) -> None:
     server = await serve()
-    alice, bob, wire = await wired(server, visit)
+    alice, bob, wire = await watched(server, visit)
     await alice.say("before")
     await bob.sees("before")
     wire.send(action="reconnect", after_ms=60_000, reason="Maintenance")
@@ -173,7 +179,7 @@ async def test_what_was_said_meanwhile_is_shown_once(serve: Servers, visit: Visi
 
 
 async def test_refused_messages_go_again_in_their_order(home: ServerProcess, visit: Visits) -> None:
-    alice, bob, wire = await wired(home, visit)
+    alice, bob, wire = await watched(home, visit)
     wire.hold.add("message")
     for text in ("first", "second"):
         await alice.say(text)
@@ -190,7 +196,7 @@ async def test_refused_messages_go_again_in_their_order(home: ServerProcess, vis
 async def test_what_is_refused_can_be_sent_again_or_discarded(
     home: ServerProcess, visit: Visits
 ) -> None:
-    alice, bob, wire = await wired(home, visit)
+    alice, bob, wire = await watched(home, visit)
     wire.hold.add("message")
     for text in ("first", "second"):
         await alice.say(text)
@@ -208,7 +214,7 @@ async def test_what_is_refused_can_be_sent_again_or_discarded(
 
 async def test_an_unconfirmed_message_goes_again(serve: Servers, visit: Visits) -> None:
     server = await serve()
-    alice, bob, wire = await wired(server, visit)
+    alice, bob, wire = await watched(server, visit)
     wire.hold.add("message")
     await alice.say("is anybody there?")
     await expect(alice.page.locator(".sending")).to_have_count(1)
@@ -220,7 +226,7 @@ async def test_an_unconfirmed_message_goes_again(serve: Servers, visit: Visits) 
 
 
 async def test_a_final_close_is_obeyed(home: ServerProcess, visit: Visits) -> None:
-    alice, _, wire = await wired(home, visit)
+    alice, wire = await wired(home, visit)
     for code, reason, text in (
         (3503, "", "A moderator has removed you."),
         (3507, "", "You are banned from this server."),
@@ -238,7 +244,7 @@ async def test_a_final_close_is_obeyed(home: ServerProcess, visit: Visits) -> No
 
 
 async def test_an_announced_close_is_waited_for(home: ServerProcess, visit: Visits) -> None:
-    alice, bob, wire = await wired(home, visit)
+    alice, bob, wire = await watched(home, visit)
     wire.send(action="reconnect", after_ms=60_000, reason="Maintenance")
     await wire.close(3001)
     await expect(alice.page.locator(".countdown")).to_have_text(re.compile(r"in (60|59|58|57) s"))
@@ -253,7 +259,7 @@ async def test_an_announced_close_is_waited_for(home: ServerProcess, visit: Visi
 async def test_nobody_is_seen_typing_or_present_without_a_connection(
     serve: Servers, visit: Visits
 ) -> None:
-    alice, bob, wire = await wired(await serve(), visit)
+    alice, bob, wire = await watched(await serve(), visit)
     await alice.page.get_by_role("button", name="2 members", exact=True).click()
     people = alice.page.locator("#people")
     await bob.page.locator("#text").press_sequentially("hm")
@@ -275,7 +281,7 @@ async def test_nobody_is_seen_typing_or_present_without_a_connection(
 
 
 async def test_silence_is_noticed(home: ServerProcess, visit: Visits) -> None:
-    alice, _, wire = await wired(home, visit)
+    alice, wire = await wired(home, visit)
     await alice.page.clock.fast_forward(26_000)
     await alice.page.clock.fast_forward(11_000)
     await alice.say("hm")
@@ -291,14 +297,15 @@ async def test_silence_is_noticed(home: ServerProcess, visit: Visits) -> None:
 
 
 async def test_unknown_frames_are_passed_over(home: ServerProcess, visit: Visits) -> None:
-    alice, bob, wire = await wired(home, visit)
+    alice, wire = await wired(home, visit)
     wire.send(action="poll.opened", room="lobby", question="?")
     wire.send(action="read", room="lobby", offset=77, sender="x", username="x")
     wire.send(action="message", room="elsewhere", text="not here", username="x", sender="x")
     for text in ("nonsense", "[1]", "null"):
         wire.send_text(text)
-    await bob.say("still there?")
-    await expect(alice.page.locator(".text")).to_have_text(["still there?"])
+    async with connect(home.url + "ws", username="bob") as bob, bob.join("lobby") as room:
+        await room.publish("still there?")
+        await expect(alice.page.locator(".text")).to_have_text(["still there?"])
     wire.send(action="error", code="internal_error", message="Something broke.")
     await expect(
         alice.page.get_by_role("alert").filter(has_text="Something broke.")
