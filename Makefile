@@ -26,7 +26,7 @@ run: install
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMPS)/speed-tui-test
 	sh tests/system_packages.sh
-	$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 torture: $(STAMPS)/speed-tui-test
 	$(BIN)/python -m tests.torture --minutes 10 $(ARGS)
