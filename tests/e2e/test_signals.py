@@ -214,12 +214,12 @@ async def _end(client: ClientConnection) -> tuple[Frame, int | None]:
     return frame, ended.value.rcvd.code if ended.value.rcvd else None
 
 
-@pytest.mark.parametrize(("action", "code"), [("hang", 0), ("swallow", 1)])
+@pytest.mark.parametrize(("action", "grace", "code"), [("hang", 5, 0), ("swallow", 1, 1)])
 def test_a_handler_that_does_not_end_is_not_waited_for(
-    tmp_path: Path, stubborn: dict[str, str | None], action: str, code: int
+    tmp_path: Path, stubborn: dict[str, str | None], action: str, grace: int, code: int
 ) -> None:
     plugins = {"stubborn": {"use": "stubborn:StubbornPlugin"}}
-    config = configure(tmp_path, server={"shutdown_grace": 1}, plugins=plugins)
+    config = configure(tmp_path, server={"shutdown_grace": grace}, plugins=plugins)
     with ServerProcess(config, env=stubborn) as server, call(server.ws) as caller:
         caller.send(f"stubborn.{action}")
         server.out.expect("started")
