@@ -7,12 +7,15 @@ from msgspec import Struct, structs
 
 from chatserver.config import Anybody, RoomConfig
 from chatserver.pairs import is_direct, pair_of
-from chatserver.publications import Keeping
+from chatserver.publications import Durability, Keeping
 from chatserver.rights import Right, room_pattern
 from chatserver.session import Identity
 
 REMEMBERED: Final = 10_000
 """Rooms whose rules are remembered; at more, the memory begins anew."""
+
+LONGEST: Final = 256
+"""Characters of a name whose rule is remembered; only direct rooms have longer ones."""
 
 Who = frozenset[str] | Anybody
 """User ids, or a word for everybody it stands for."""
@@ -39,7 +42,8 @@ class Rule(Struct, frozen=True):
 class RoomRules:
     """Find the rule of a room: the first entry that matches its name.
 
-    Rooms that none matches keep everything for ever, and everybody's rights count there.
+    Rooms that none matches keep everything for ever, and everybody's rights count there. A name
+    that begins as those of direct rooms do but tells no two users is nobody's, and keeps nothing.
 
     Args:
         rooms: The entries of the configuration.
@@ -52,7 +56,8 @@ class RoomRules:
     def find(self, room: str) -> Rule:
         """Return the rule of a room.
 
-        Costs a look-up, the first time a look at every entry. May be called from any thread.
+        Costs a look-up, the first time and for long names a look at every entry. May be called
+        from any thread.
         """
         return self._found.get(room) or self._match(room)
 
@@ -79,10 +84,16 @@ class RoomRules:
         return granted and _includes(who, identity)
 
     def _match(self, room: str) -> Rule:
+        pair = pair_of(room)
+        if pair is None and is_direct(room):
+            # Anybody can make up any number of these, each as long as a message.
+            return _NOBODYS
         matching = (rule for pattern, rule in self._entries if pattern.fullmatch(room))
         rule = next(matching, _OTHERWISE)
-        if is_direct(room):
-            rule = structs.replace(rule, pair=pair_of(room) or ())
+        if pair is not None:
+            rule = structs.replace(rule, pair=pair)
+        if len(room) > LONGEST:
+            return rule
         # Remembered, since each message asks several times.
         if len(self._found) >= REMEMBERED:
             self._found.clear()
@@ -91,6 +102,7 @@ class RoomRules:
 
 
 _OTHERWISE: Final = Rule()
+_NOBODYS: Final = Rule(Keeping(Durability.NONE), pair=())
 
 
 def _rule(room: RoomConfig) -> Rule:

@@ -1,6 +1,7 @@
 """Share pages of history among those who ask for the same until something is published."""
 
 from collections import OrderedDict
+from sys import getsizeof
 from typing import Generic, TypeVar
 
 from chatserver.broker.reads import Wanted
@@ -37,7 +38,7 @@ class Pages(Generic[T]):
         """Share a page."""
         self._rooms.setdefault(room, {})[wanted] = page
         self._rooms.move_to_end(room)
-        self._size += _size(page)
+        self._size += _size(room, page)
         while self._size > self._most_bytes:
             self.forget(next(iter(self._rooms)))
 
@@ -45,8 +46,8 @@ class Pages(Generic[T]):
         """Drop a room's pages: something was published to it."""
         pages = self._rooms.pop(room, None)
         if pages is not None:
-            self._size -= sum(map(_size, pages.values()))
+            self._size -= sum(_size(room, page) for page in pages.values())
 
 
-def _size(page: Page | Messages) -> int:
-    return COST + 2 * page.size
+def _size(room: str, page: Page | Messages) -> int:
+    return COST + getsizeof(room) + 2 * page.size

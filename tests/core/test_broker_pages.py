@@ -1,5 +1,7 @@
 """What is shared of the pages that were read, and for how long."""
 
+from sys import getsizeof
+
 from chatserver.broker.pages import Pages
 from chatserver.broker.reads import Wanted
 from chatserver.publications import COST, Page, RoomState
@@ -32,7 +34,7 @@ def test_a_publication_ends_the_pages_of_its_room_only() -> None:
 
 
 def test_rooms_not_read_for_longest_make_room() -> None:
-    pages = Pages[Page](most_bytes=3 * (COST + 2 * 100))
+    pages = Pages[Page](most_bytes=3 * (COST + getsizeof("a") + 2 * 100))
     for room in ("a", "b", "c"):
         pages.add(room, NEWEST, page())
     assert pages.get("a", NEWEST)
@@ -42,7 +44,7 @@ def test_rooms_not_read_for_longest_make_room() -> None:
 
 
 def test_what_was_forgotten_leaves_its_space_to_others() -> None:
-    pages = Pages[Page](most_bytes=2 * (COST + 2 * 100))
+    pages = Pages[Page](most_bytes=2 * (COST + getsizeof("a") + 2 * 100))
     for _ in range(5):
         pages.add("a", NEWEST, page())
         pages.forget("a")
@@ -53,7 +55,7 @@ def test_what_was_forgotten_leaves_its_space_to_others() -> None:
 
 
 def test_pages_with_nothing_in_them_are_bounded_too() -> None:
-    pages = Pages[Page](most_bytes=10 * COST)
+    pages = Pages[Page](most_bytes=10 * (COST + getsizeof("room 0")))
     empty = Page(RoomState(), 1, [], more=False)
     for after in range(11):
         pages.add(f"room {after}", (after, None, 50, 1000), empty)
@@ -64,3 +66,15 @@ def test_a_page_larger_than_all_may_be_is_not_kept() -> None:
     pages = Pages[Page](most_bytes=1000)
     pages.add("lobby", NEWEST, page(2000))
     assert pages.get("lobby", NEWEST) is None
+
+
+def test_names_count_with_their_pages() -> None:
+    pages = Pages[Page](most_bytes=20 * COST)
+    empty = Page(RoomState(), 1, [], more=False)
+    names = [str(number) * 8 * COST for number in range(3)]
+    for name in names:
+        pages.add(name, NEWEST, empty)
+    assert [pages.get(name, NEWEST) for name in names] == [None, empty, empty]
+    pages.forget(names[1])
+    pages.add("lobby", NEWEST, empty)
+    assert pages.get(names[2], NEWEST) is empty

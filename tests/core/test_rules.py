@@ -64,23 +64,32 @@ def test_rooms_beyond_those_remembered_follow_their_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "allowed"),
+    ("room", "allowed", "durability"),
     [
-        (direct_room("alice", "guest:1"), "alice guest:1"),
-        (direct_room("deaf", "zoe"), "deaf"),
-        ("dm:alice", ""),
-        ("dm:bob:alice", ""),
-        ("dm:", ""),
+        (direct_room("alice", "guest:1"), "alice guest:1", "memory"),
+        (direct_room("deaf", "zoe"), "deaf", "memory"),
+        (direct_room("alice", "z" * 255), "alice", "memory"),
+        ("dm:alice", "", "none"),
+        ("dm:bob:alice", "", "none"),
+        ("dm:", "", "none"),
     ],
 )
 def test_a_direct_room_belongs_to_two_whatever_rules_and_rights_say(
-    room: str, allowed: str
+    room: str, allowed: str, durability: str
 ) -> None:
     found = rules({"match": "*", "read": "nobody", "moderate": "everyone", "durability": "memory"})
     for right in (Right.JOIN, Right.READ, Right.WRITE):
         assert allowing(found, right, room) == set(allowed.split())
     assert allowing(found, Right.MODERATE, room) == set()
-    assert found.keeping(room) == Keeping(Durability.MEMORY)
+    assert found.keeping(room) == Keeping(Durability(durability))
+
+
+def test_long_names_take_no_memory() -> None:
+    found = rules()
+    for number in range(100):
+        for room in (f"dm:{number}" + "x" * 65_000, direct_room("alice", f"{number:0255}")):
+            found.find(room)
+    assert not found._found
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Rooms of two: both users have them everywhere, over reconnects and restarts; nobody else."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,27 @@ async def test_an_outsider_gets_nowhere(
         await bob.expect("message")
         await bob.silent()
         await eve.silent()
+
+
+async def test_names_of_no_two_are_refused_and_take_no_memory(tmp_path: Path) -> None:
+    fields = {"offset": 1, "text": "tea", "emoji": "tea"}
+    actions = [
+        *("message", "edit", "delete", "react", "pin", "reactions", "history", "read"),
+        *("search", "members", "presence", "typing", "leave"),
+    ]
+    async with kept(tmp_path) as server:
+        (ann,) = await arrive(server, "ann")
+        tracemalloc.start()
+        try:
+            for number in range(390):
+                name = f"dm:ann:{number}:" + "x" * 50_000
+                action = actions[number % len(actions)]
+                refused = await ann.request(action, room=name, **fields)
+                assert refused["code"] == "forbidden", action
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert taken < 5_000_000, "of 20 MB that were sent"
 
 
 async def test_rooms_of_two_are_beside_the_rooms_that_are_joined(tmp_path: Path) -> None:
