@@ -60,7 +60,9 @@ class CursorsPlugin(Plugin[NoConfig]):
         if state is None:
             raise ActionError(ErrorCode.NOT_FOUND, "This room keeps no history")
         offset = min(msg.offset, state.top)
-        ctx.hub.history.move_cursor(user.id, room, Position(state.epoch, offset))
+        if state.epoch:
+            # In a direct room that nobody has written to, there is nothing to be remembered.
+            ctx.hub.history.move_cursor(user.id, room, Position(state.epoch, offset))
         ctx.hub.publish_to(user.id, "read", ctx.session, room=room, offset=offset)
         return Reply("read", room=room, offset=offset)
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from sys import getsizeof
 from typing import Final
 
 from chatserver.errors import ActionError
@@ -21,6 +22,9 @@ MOST_KNOWN: Final = 200_000
 
 MOST_WAITING: Final = 100_000
 """Moves that may wait to be written; of more, those of the user who waits longest are lost."""
+
+LONG: Final = 256
+"""Bytes of a room's name for which a cursor, or a move, counts once more."""
 
 Moved = dict[str, Position | None]
 """Moves by room; None for a cursor to forget."""
@@ -71,18 +75,14 @@ class Cursors:
     def move(self, user: str, room: str, position: Position | None) -> None:
         """Move a user's cursor, or forget it; see `History.move_cursor`."""
         known = self._known.get(user)
-        if known is not None:
-            before = len(known)
-            _move(known, room, position)
-            if len(known) > MOST_CURSORS:
-                oldest = next(iter(known))
-                del known[oldest]
-                self._wait(user, oldest, None)
-            self._known_size += len(known) - before
-            self._shrink()
-        elif user in self._reads:
+        if known is None:
+            # They are read even if nobody asks: it tells which one has to make room.
+            self.of(user)
             moved, _ = self._reads[user]
             moved[room] = position
+        else:
+            self._known_size += _move(known, room, position) + self._cut(user, known)
+            self._shrink()
         self._wait(user, room, position)
 
     async def close(self) -> None:
@@ -109,22 +109,32 @@ class Cursors:
             cursors = found[user]
             for room, position in moved.items():
                 _move(cursors, room, position)
+            self._cut(user, cursors)
             self._known[user] = cursors
-            self._known_size += 1 + len(cursors)
+            self._known_size += 1 + _size(cursors)
             settle_all(((pending, cursors),))
         self._shrink()
 
     def _shrink(self) -> None:
         while self._known_size > MOST_KNOWN and len(self._known) > 1:
             _, cursors = self._known.popitem(last=False)
-            self._known_size -= 1 + len(cursors)
+            self._known_size -= 1 + _size(cursors)
+
+    def _cut(self, user: str, cursors: dict[str, Position]) -> int:
+        change = 0
+        while len(cursors) > MOST_CURSORS:
+            oldest = next(iter(cursors))
+            change += _move(cursors, oldest, None)
+            self._wait(user, oldest, None)
+        return change
 
     def _wait(self, user: str, room: str, position: Position | None) -> None:
         moved = self._waiting.setdefault(user, {})
-        self._waiting_size += room not in moved
+        if room not in moved:
+            self._waiting_size += _size((room,))
         moved[room] = position
         if self._waiting_size > MOST_WAITING:
-            self._waiting_size -= len(self._waiting.pop(next(iter(self._waiting))))
+            self._waiting_size -= _size(self._waiting.pop(next(iter(self._waiting))))
         self._schedule()
 
     def _schedule(self) -> None:
@@ -155,13 +165,19 @@ class Cursors:
 
     def _wait_again(self) -> None:
         newer, self._waiting = self._waiting, self._writing
-        self._waiting_size = sum(map(len, self._waiting.values()))
+        self._waiting_size = sum(map(_size, self._waiting.values()))
         for user, moved in newer.items():
             for room, position in moved.items():
                 self._wait(user, room, position)
 
 
-def _move(cursors: dict[str, Position], room: str, position: Position | None) -> None:
-    cursors.pop(room, None)
+def _move(cursors: dict[str, Position], room: str, position: Position | None) -> int:
+    """Move one of a user's cursors; return by how much their size changes."""
+    before = cursors.pop(room, None)
     if position is not None:
         cursors[room] = position
+    return _size((room,)) * ((position is not None) - (before is not None))
+
+
+def _size(rooms: Iterable[str]) -> int:
+    return sum(1 + getsizeof(room) // LONG for room in rooms)

@@ -202,6 +202,21 @@ async def test_the_cursor_moved_longest_ago_makes_room(store: Gated) -> None:
     assert (await store.cursors(["ann"]))["ann"] == known
 
 
+async def test_the_bound_holds_for_who_has_asked_for_none(store: Gated) -> None:
+    await store.move_cursors({"ann": {str(number): ONE for number in range(MOST_CURSORS)}})
+    cursors = Cursors(store, 3600)
+    cursors.move("ann", "0", TWO)
+    cursors.move("ann", "new", ONE)
+    assert len(await of(cursors, "ann")) == MOST_CURSORS
+    cursors.move("ann", "newer", ONE)
+    await cursors.close()
+    kept = (await store.cursors(["ann"]))["ann"]
+    assert len(kept) == MOST_CURSORS
+    assert list(kept)[:1] == ["3"]
+    assert list(kept)[-2:] == ["new", "newer"]
+    assert kept["0"] == TWO
+
+
 async def test_users_not_asked_for_longest_are_read_again(
     store: Gated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +239,21 @@ async def test_users_without_cursors_take_memory_too(
     for number in range(4):
         await cursors.of(f"user-{number}")
     assert [cursors.of(f"user-{number}").is_done for number in (3, 2, 1, 0)] == [True] * 3 + [False]
+
+
+async def test_long_names_count_for_more(store: Gated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_KNOWN", 90)
+    monkeypatch.setattr(module, "MOST_WAITING", 30)
+    cursors = Cursors(store, 3600)
+    for user in ("ann", "bob", "eve", "joe"):
+        await cursors.of(user)
+        cursors.move(user, user * 2000, ONE)
+        assert await of(cursors, user)
+    assert [cursors.of(user).is_done for user in ("joe", "eve", "bob", "ann")] == [True] * 3 + [
+        False
+    ]
+    await cursors.close()
+    assert [[*moves] for moves in store.writes] == [["joe"]]
 
 
 async def test_of_too_many_moves_those_waiting_longest_are_lost(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatserver.testing import ChatServer, Peer
+from tests.core.stores import opened
 from tests.e2e.callers import DEADLINE, Caller, call, configure
 from tests.e2e.process import ServerProcess
 from tests.e2e.streams import guarded
@@ -128,6 +129,20 @@ async def test_a_guest_is_remembered_once_it_can_come_back(tmp_path: Path) -> No
         await guest.request("hello", guest_token=token)
         await guest.request("register", username="gus")
         assert reading(await guest.request("join", room="lobby")) == (2, 0, 2)
+
+
+async def test_nothing_is_noted_where_nothing_was_said(tmp_path: Path) -> None:
+    async with kept(tmp_path) as server:
+        ann = await arrive(server, "ann")
+        for number in range(20):
+            read = await ann.request("read", room=f"dm:ann:nobody {number}", offset=7)
+            assert (read["action"], read["offset"]) == ("read", 0)
+        assert await rooms(ann) == {}
+        await ann.request("direct", to="bob", text="tea?")
+        await ann.request("read", room="dm:ann:bob", offset=1)
+        assert (await rooms(ann))["dm:ann:bob"]["read"] == 1
+    async with opened(tmp_path / "data" / "chat.db") as store:
+        assert list((await store.cursors(["ann"]))["ann"]) == ["dm:ann:bob"]
 
 
 async def test_one_s_rooms(tmp_path: Path) -> None:
