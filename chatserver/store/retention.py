@@ -34,7 +34,8 @@ _EMPTY_ROOMS: Final = """SELECT id FROM room
         WHERE body IS NULL AND kind IS NOT NULL
     ) erased WHERE NOT EXISTS (
         SELECT 1 FROM publication p WHERE p.room = erased.room AND (
-            p.target IS NULL AND p.body IS NOT NULL OR p.timestamp >= ?
+            p.target IS NULL AND p.body IS NOT NULL
+            OR p.cid IS NOT NULL AND p.timestamp >= ?
             OR p.id = (SELECT max(id) FROM publication)
         )
     )"""

@@ -13,6 +13,9 @@ from chatserver.upkeep.progress import Progress
 PAGES: Final = 256
 """Pages that a backup copies between two looks at its progress."""
 
+_DROP_STUBS: Final = """DELETE FROM publication WHERE kind IS NULL AND cid IS NULL
+    AND id < (SELECT max(id) FROM publication)"""
+
 
 def erase(path: Path, user: str) -> int:
     """Erase all that a user has written, and forget who wrote it; return how many messages.
@@ -45,6 +48,8 @@ def erase(path: Path, user: str) -> int:
             " WHERE user = ?",
             (user,),
         ).rowcount
+        # What is below the floor was kept for its `cid` only.
+        connection.execute(_DROP_STUBS)
         connection.execute("UPDATE room SET creator = NULL WHERE creator = ?", (user,))
         while index.clean(0):
             pass

@@ -15,7 +15,7 @@ from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.pairs import direct_room
-from chatserver.publications import Durability, Keeping, Publication, RoomState, keep_all
+from chatserver.publications import Durability, Keeping, Publication, RoomState, Rules, keep_all
 from chatserver.store import CID_LIFE, UNBOUNDED, Settlement, committer
 from chatserver.store.retention import stamp
 from chatserver.store.schema import open_file
@@ -41,10 +41,10 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Writer]:
+def written(path: Path, rules: Rules = keep_all) -> Iterator[Writer]:
     """Have a writer on a file, which indexes nothing by itself."""
     with closing(open_file(path, 1)) as connection:
-        yield Writer(connection, keep_all)
+        yield Writer(connection, rules)
         connection.execute("DELETE FROM running")
 
 
@@ -112,6 +112,27 @@ async def test_a_room_with_nothing_but_deleted_messages_is_removed(path: Path, w
 async def test_a_room_of_which_something_is_left_stays(path: Path, kept: list[Publication]) -> None:
     write(path, *[structs.replace(each, cid=f"c{n}") for n, each in enumerate(kept)])
     assert await epoch_of(path)
+
+
+async def test_nothing_is_waited_for_where_no_cid_may_be_retried(path: Path) -> None:
+    write(path, *old(message(), delete(1), age=HOUR))
+    assert not await epoch_of(path)
+
+
+@pytest.mark.parametrize("age", [None, HOUR], ids=["kept", "too old, but for their cids"])
+async def test_rooms_of_who_is_erased_end_with_the_next_start(
+    path: Path, age: float | None
+) -> None:
+    with written(path, lambda room: Keeping(age=age)) as writer:
+        said = old(message(user="eve"), message(user="eve"), message(user="ann"), age=2 * HOUR)
+        for room, each in zip(("one", "two", "two"), said, strict=True):
+            writer.write([structs.replace(each, room=room, cid=f"of {each.user} in {room}")])
+        writer.write([message(room="other")])
+        sweep_all(writer)
+    assert await epoch_of(path, "one")
+    erase(path, "eve")
+    assert not await epoch_of(path, "one")
+    assert await epoch_of(path, "two"), "Ann may send hers again"
 
 
 async def test_the_newest_room_stays_so_that_no_id_is_given_again(path: Path) -> None:
