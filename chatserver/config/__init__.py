@@ -115,7 +115,7 @@ class RoomConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         match: A room name; ``*`` stands for any number of characters.
         durability: What the acknowledgement of a message promises.
         length: Messages kept at least; None keeps all.
-        age: Seconds a message is kept at least; None keeps it for ever.
+        age: Seconds a message is kept at least; None keeps it for ever. Not for rooms in memory.
         recovery_limit: Missed messages that `join` brings at once; None takes `limits`'.
         recovery_bytes: Bytes of them; None takes `limits`'.
         join: Who may join, of those whose own rights allow it.
@@ -134,6 +134,14 @@ class RoomConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     read: Who = None
     write: Who = None
     moderate: Who = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would not be kept to."""
+        if self.age is not None and self.durability is Durability.MEMORY:
+            raise ValueError(
+                "rooms of durability `memory` are trimmed by length, not by age; give a `length`"
+                " instead of `age`, or another durability"
+            )
 
 
 class StoreConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

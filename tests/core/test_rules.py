@@ -145,6 +145,7 @@ def test_only_the_first_entry_says_who_may() -> None:
         ({"match": "*", "lenght": 3}, "did you mean 'length'"),
         ({"match": "*", "length": 0}, "length"),
         ({"match": "*", "age": 0}, "age"),
+        ({"match": "*", "durability": "memory", "age": 60}, "give a `length` instead of `age`"),
         ({"match": "*", "recovery_limit": 0}, "recovery_limit"),
         ({"match": "*", "write": "evryone"}, "did you mean 'everyone'"),
         ({"match": "*", "write": [7]}, r"write\[0\]: must be a string"),
