@@ -1,8 +1,8 @@
 """Read rooms and what they keep from the lines of an export."""
 
-import re
 import sqlite3
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from chatserver.envelope import DECODE_ERRORS, encode_event
 from chatserver.fold import answered
+from chatserver.store.retention import stamp
 from chatserver.store.rows import ANY, Reply, Value, insert, insert_replies, row_id
 from chatserver.store.schema import new_epoch
 from chatserver.upkeep import UpkeepError
@@ -20,8 +21,6 @@ from chatserver.upkeep.progress import Progress
 
 AT_ONCE: Final = 1000
 """Rows handed to SQLite together."""
-
-_TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 _ROOM: Final = "INSERT INTO room (name, epoch, floor, top) VALUES (?, ?, ?, ?)"
 
@@ -134,17 +133,21 @@ class _Loading:
             raise self._error("a publication has to follow the line of its room")
         if not self._last < line.offset <= room.top:
             raise self._error(f"the offset {line.offset} does not follow {self._last}")
-        if not _TIMESTAMP.fullmatch(line.timestamp):
+        if not _is_timestamp(line.timestamp):
             raise self._error(f"the timestamp {line.timestamp!r} is not as the server writes it")
+        if line.checksum is not None and not 0 <= line.checksum < 2**32:
+            raise self._error(f"the checksum {line.checksum} is none of 32 bits")
         if line.target is not None and not 1 <= line.target < line.offset:
             raise self._error(f"the target {line.target} does not lie before its change")
         kept = line.offset >= room.floor
         if kept and line.kind is None:
             raise self._error("a publication that is kept needs its `kind`")
+        body = self._body(line)
+        if not kept and (line.kind, line.target, body) != (None, None, None):
+            raise self._error(f"only the `cid` is kept of what lies before {room.floor}")
         self._last = line.offset
         self._kept += kept
         self._publications += 1
-        body = self._body(line)
         root = answered(body or b"")
         if root is not None:
             self._replies.append((self._number, root, line.offset))
@@ -185,3 +188,10 @@ class _Loading:
 
     def _error(self, message: str) -> UpkeepError:
         return UpkeepError(f"line {self._line}: {message}")
+
+
+def _is_timestamp(text: str) -> bool:
+    try:
+        return stamp(datetime.fromisoformat(text).timestamp()) == text
+    except (ValueError, OverflowError):
+        return False

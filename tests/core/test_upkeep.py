@@ -172,6 +172,34 @@ DAMAGED: dict[str, tuple[Change, str]] = {
         lambda lines: [*lines[:2], lines[2].replace(b'"timestamp":"2026', b'"timestamp":"about')],
         "line 3: the timestamp 'about-11-22T10:41:41.123Z' is not as the server writes it",
     ),
+    "no such day": (
+        lambda lines: [*lines[:2], lines[2].replace(b"2026-11-22T", b"2026-11-31T")],
+        "line 3: the timestamp '2026-11-31T10:41:41.123Z' is not as the server writes it",
+    ),
+    "other digits": (
+        lambda lines: [*lines[:2], lines[2].replace(b'"2026', '"٢٠٢٦'.encode())],
+        "line 3: the timestamp '٢٠٢٦-11-22T10:41:41.123Z' is not as the server writes it",
+    ),
+    "another time zone": (
+        lambda lines: [*lines[:2], lines[2].replace(b".123Z", b".123+01:00")],
+        r"line 3: the timestamp '2026-11-22T10:41:41.123\+01:00' is not as",
+    ),
+    "a checksum too large": (
+        lambda lines: [*lines[:2], lines[2].replace(b'"kind"', b'"checksum":4294967296,"kind"')],
+        "line 3: the checksum 4294967296 is none of 32 bits",
+    ),
+    "a checksum below zero": (
+        lambda lines: [*lines[:2], lines[2].replace(b'"kind"', b'"checksum":-1,"kind"')],
+        "line 3: the checksum -1 is none of 32 bits",
+    ),
+    "more than a cid below the floor": (
+        lambda lines: [
+            lines[0],
+            lines[1].replace(b'"floor":1', b'"floor":2'),
+            *lines[2:],
+        ],
+        "line 3: only the `cid` is kept of what lies before 2",
+    ),
     "a target ahead": (
         lambda lines: [*lines[:2], lines[2].replace(b'"kind"', b'"target":7,"kind"')],
         "line 3: the target 7 does not lie before its change",
