@@ -19,7 +19,11 @@ from chatserver.store.ledger import FIND_ROOM, Room
 AT_ONCE: Final = 2000
 """Rows that one transaction removes at most, so that no message waits long behind it."""
 
-_NEXT_ROOMS: Final = "SELECT id, name FROM room WHERE id > ? ORDER BY id LIMIT 200"
+# What tells that nothing is to be done comes with it: in most rooms there is nothing.
+_NEXT_ROOMS: Final = """SELECT id, name, floor > index_floor, (
+    SELECT timestamp FROM publication p WHERE p.room = room.id AND p.offset >= floor
+    ORDER BY p.offset LIMIT 1
+) FROM room WHERE id > ? ORDER BY id LIMIT 200"""
 _FIRST_YOUNG: Final = """SELECT offset FROM publication
     WHERE room = ? AND offset >= ? AND offset < ? AND timestamp >= ? ORDER BY offset LIMIT 1"""
 _DROP: Final = """DELETE FROM publication WHERE room = ? AND offset >= ? AND offset < ?
@@ -84,9 +88,11 @@ class Retention:
         """
         left = AT_ONCE
         rooms = self._connection.execute(_NEXT_ROOMS, (self._swept,)).fetchall()
-        for number, name in rooms:
-            left -= self._sweep_room(name, now)
-            left -= self._index.trim(number, max(0, left))
+        for number, name, is_behind, oldest in rooms:
+            removed = self._sweep_room(name, oldest, now)
+            left -= removed
+            if removed or is_behind:
+                left -= self._index.trim(number, max(0, left))
             if left <= 0:
                 return True
             self._swept = number
@@ -117,21 +123,21 @@ class Retention:
             self._connection.executemany(statement, [(room,) for room in rooms])
         self._index.remove(rooms)
 
-    def _sweep_room(self, name: str, now: float) -> int:
+    def _sweep_room(self, name: str, oldest: str | None, now: float) -> int:
         keeping = self._rules(name)
-        if keeping.age is None and keeping.length is None:
+        limit = None if keeping.age is None else stamp(now - keeping.age)
+        is_young = limit is None or oldest is None or oldest >= limit
+        if keeping.length is None and is_young:
             return 0
         number, epoch, floor, top, _ = self._connection.execute(FIND_ROOM, (name,)).fetchone()
         room = Room(name, keeping, number, epoch, floor, top)
         target = floor
         if keeping.length is not None:
             target = max(target, top - keeping.length + 1)
-        if keeping.age is not None:
+        if limit is not None:
             # No further than one transaction removes: the rest is looked at in its own turn.
             end = min(top + 1, target + AT_ONCE)
-            young = self._connection.execute(
-                _FIRST_YOUNG, (number, target, end, stamp(now - keeping.age))
-            ).fetchone()
+            young = self._connection.execute(_FIRST_YOUNG, (number, target, end, limit)).fetchone()
             target = end if young is None else young[0]
         return self._raise_floor(room, target)
 
