@@ -6,7 +6,7 @@ of the file never goes, so that no id is given again.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -74,11 +74,22 @@ class Retention:
         self._swept = 0
         self.floors: dict[str, int] = {}
 
-    def trim(self, room: Room) -> None:
-        """Remove what is beyond the room's length, once there is enough of it to be worth it."""
-        length = room.keeping.length
-        if length is not None and room.top - room.floor + 1 >= length + slack(length):
-            self._raise_floor(room, room.top - length + 1)
+    def trim(self, rooms: Iterable[Room], added: int) -> None:
+        """Remove what is beyond the rooms' lengths, once there is enough of it to be worth it.
+
+        A length that is new or shorter leaves more than goes at once to later batches, and to the
+        sweep.
+
+        Args:
+            rooms: Those that something was added to.
+            added: Rows that the transaction adds: so many may go beside `AT_ONCE`, so that
+                rooms do not grow however large the batches are.
+        """
+        left = AT_ONCE + added
+        for room in rooms:
+            length = room.keeping.length
+            if length is not None and room.top - room.floor + 1 >= length + slack(length):
+                left -= self._raise_floor(room, room.top - length + 1, left)
 
     def sweep(self, now: float) -> bool:
         """Go on through all rooms, removing what is too old; return whether it is worth going on.
@@ -89,7 +100,7 @@ class Retention:
         left = AT_ONCE
         rooms = self._connection.execute(_NEXT_ROOMS, (self._swept,)).fetchall()
         for number, name, is_behind, oldest in rooms:
-            removed = self._sweep_room(name, oldest, now)
+            removed = self._sweep_room(name, oldest, now, left)
             left -= removed
             if removed or is_behind:
                 left -= self._index.trim(number, max(0, left))
@@ -123,7 +134,7 @@ class Retention:
             self._connection.executemany(statement, [(room,) for room in rooms])
         self._index.remove(rooms)
 
-    def _sweep_room(self, name: str, oldest: str | None, now: float) -> int:
+    def _sweep_room(self, name: str, oldest: str | None, now: float, most: int) -> int:
         keeping = self._rules(name)
         limit = None if keeping.age is None else stamp(now - keeping.age)
         is_young = limit is None or oldest is None or oldest >= limit
@@ -136,13 +147,13 @@ class Retention:
             target = max(target, top - keeping.length + 1)
         if limit is not None:
             # No further than one transaction removes: the rest is looked at in its own turn.
-            end = min(top + 1, target + AT_ONCE)
+            end = min(top + 1, target + most)
             young = self._connection.execute(_FIRST_YOUNG, (number, target, end, limit)).fetchone()
             target = end if young is None else young[0]
-        return self._raise_floor(room, target)
+        return self._raise_floor(room, target, most)
 
-    def _raise_floor(self, room: Room, target: int) -> int:
-        floor = min(target, room.floor + AT_ONCE)
+    def _raise_floor(self, room: Room, target: int, most: int) -> int:
+        floor = min(target, room.floor + most)
         if floor <= room.floor:
             return 0
         bounds = (room.number, room.floor, floor)

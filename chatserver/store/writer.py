@@ -324,10 +324,9 @@ class Writer:
         for room, erased, eraser in erasures:
             erase(self._connection, room.number, erased, eraser)
             self._scrub = True
+        self._retention.trim(rooms.values(), self._stored)
         for room in rooms.values():
-            if room.top:
-                self._retention.trim(room)
-            else:
+            if not room.top:
                 # All that was to begin it has been refused.
                 self._ledger.remove(room)
                 self._quota.remove_room()

@@ -16,6 +16,7 @@ from chatserver.publications import Durability, Keeping, Publication, Rules, kee
 from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Settlement, Stored
 from chatserver.store.cursors import move_cursors, sweep_cursors
 from chatserver.store.reader import Reader
+from chatserver.store.retention import AT_ONCE
 from chatserver.store.rows import SIZES, cut
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
@@ -369,6 +370,28 @@ async def test_a_shorter_length_is_applied_by_sweeping(path: Path) -> None:
     async with opened(path, rules) as store:
         state = await store.state("lobby")
         assert (state.oldest, state.top) == (4991, 5000)
+
+
+@pytest.mark.parametrize("each", [1, 100])
+def test_a_shorter_length_holds_up_no_batch_for_long(path: Path, each: int) -> None:
+    """What a batch leaves goes with the next ones or is swept; busy rooms do not grow."""
+    rooms = [f"room{number}" for number in range(40)]
+    connection = open_file(path, 1)
+    Writer(connection, keep_all).write([publication(room) for room in rooms for _ in range(200)])
+    writer = Writer(connection, lambda room: Keeping(length=10))
+    for kept in (8000 - AT_ONCE, 8000 - 2 * AT_ONCE):
+        writer.write([publication(room) for room in rooms for _ in range(each)])
+        assert _count(connection) == kept
+    while writer.sweep(NOW):
+        assert _count(connection) >= kept - AT_ONCE
+        kept = _count(connection)
+    assert kept == 400
+    connection.close()
+
+
+def _count(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute("SELECT count(*) FROM publication").fetchone()
+    return int(count)
 
 
 async def test_what_is_removed_is_not_left_in_the_file(path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -143,9 +143,10 @@ def retry_conflicts() -> None:
 def trimmed_too_far() -> None:
     """Keep half of what a room has to keep."""
 
-    def trim(retention: Retention, room: Room) -> None:
-        if room.keeping.length is not None:
-            retention._raise_floor(room, room.top - room.keeping.length // 2)
+    def trim(retention: Retention, rooms: Iterable[Room], added: int) -> None:
+        for room in rooms:
+            if room.keeping.length is not None:
+                retention._raise_floor(room, room.top - room.keeping.length // 2, added)
 
     plant(Retention, "trim", trim)
 
