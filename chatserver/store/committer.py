@@ -360,8 +360,9 @@ class Committer:
         except Exception:
             log.exception("old messages could not be removed")
         else:
-            self._hand_floors()
             return more
+        finally:
+            self._hand_floors()
         return False
 
     def _hand_floors(self) -> None:

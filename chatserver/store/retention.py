@@ -72,6 +72,7 @@ class Retention:
         self._rules = rules
         self._index = index
         self._swept = 0
+        self._raised: dict[str, int] = {}
         self.floors: dict[str, int] = {}
 
     def trim(self, rooms: Iterable[Room], added: int) -> None:
@@ -113,6 +114,15 @@ class Retention:
         stubs = (stamp(now - CID_LIFE), AT_ONCE)
         dropped = self._connection.execute(_DROP_STUBS, stubs).rowcount
         return AT_ONCE in (dropped, sweep_cursors(self._connection, now, AT_ONCE))
+
+    def keep(self) -> None:
+        """Add to the floors what was removed: it is committed."""
+        self.floors |= self._raised
+        self._raised = {}
+
+    def forget(self) -> None:
+        """Forget what was removed since: it is still there."""
+        self._raised = {}
 
     def empty_rooms(self, now: float) -> list[int]:
         """Find the rooms in which no message is left, nor a `cid` that may still be retried.
@@ -164,7 +174,7 @@ class Retention:
             "UPDATE room SET floor = ?, top = ? WHERE id = ?", (floor, room.top, room.number)
         )
         removed = floor - room.floor
-        room.floor = self.floors[room.name] = floor
+        room.floor = self._raised[room.name] = floor
         return removed
 
 

@@ -122,6 +122,7 @@ class Writer:
             raise
         self._count(outcomes, perf_counter() - started)
         self.newest = self._inserted
+        self._retention.keep()
         self._ledger.shrink()
         return outcomes
 
@@ -164,9 +165,13 @@ class Writer:
 
         Args:
             now: Unix time in seconds.
+
+        Raises:
+            sqlite3.Error: Some may be removed nevertheless: see `take_floors`.
         """
         with self._transaction(relaxed=False):
             more = self._retention.sweep(now)
+        self._retention.keep()
         # The floors of rooms may have changed.
         self._ledger.forget()
         return self._clean(now) or more
@@ -224,7 +229,7 @@ class Writer:
     def _undo(self) -> None:
         self._ledger.forget()
         self._quota.forget()
-        self._retention.floors = {}
+        self._retention.forget()
         self._inserted = self.newest
         if self._connection.in_transaction:
             try:

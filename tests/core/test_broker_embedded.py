@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from chatserver.publications import (
     Rules,
     keep_all,
 )
-from chatserver.store import Settle, Settlement, Trimmed
+from chatserver.store import Settle, Settlement, Trimmed, committer
+from chatserver.store.index import Index
 from chatserver.store.sqlite import SqliteStore
 from tests.core.histories import edit, reaction
 from tests.core.stores import STAMP, publication
@@ -281,23 +283,27 @@ async def test_a_room_that_was_pushed_out_of_memory_is_read_again(tmp_path: Path
     await stage.broker.cleanup()
 
 
+class Trimming(EmbeddedBroker):
+    """Let others wait until it has been told that something is no longer kept."""
+
+    def __init__(self, path: Path, keeping: Keeping) -> None:
+        super().__init__(SqliteStore(path), lambda room: keeping)
+        self.told = asyncio.Event()
+
+    def _trim(self, room: str, oldest: int) -> None:
+        super()._trim(room, oldest)
+        self.told.set()
+
+
 @pytest.mark.parametrize("durability", [Durability.FULL, Durability.MEMORY])
 async def test_what_retention_has_removed_is_not_read_from_memory(
     tmp_path: Path, durability: Durability
 ) -> None:
-    told = asyncio.Event()
-
-    class Trimming(EmbeddedBroker):
-        def _trim(self, room: str, oldest: int) -> None:
-            super()._trim(room, oldest)
-            told.set()
-
-    keeping = Keeping(durability, length=10)
-    broker = Trimming(SqliteStore(tmp_path / "chat.db"), lambda room: keeping)
+    broker = Trimming(tmp_path / "chat.db", Keeping(durability, length=10))
     await broker.startup(lambda publication, position: None)
     for _ in range(26):
         await broker.publish(publication())
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(broker.told.wait(), 5)
     page = await whole(broker.publications("lobby", after=0, limit=100, max_bytes=2**20))
     newest = broker.publications("lobby", limit=100, max_bytes=2**20)
     assert newest.is_done, "the others are still read from memory"
@@ -305,6 +311,26 @@ async def test_what_retention_has_removed_is_not_read_from_memory(
         assert (each.state.oldest, each.first, each.last) == (17, 17, 26)
     with pytest.raises(ActionError, match="no such message"):
         await broker.publish(edit(16, "changed"))
+    await broker.cleanup()
+
+
+async def test_what_was_swept_is_not_read_from_memory_though_cleaning_behind_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clean(index: Index, now: float) -> bool:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Index, "clean", clean)
+    monkeypatch.setattr(committer, "SWEEP_EVERY", 0.0)
+    broker = Trimming(tmp_path / "chat.db", Keeping(age=3600.0))
+    await broker.startup(lambda publication, position: None)
+    await broker.publish(publication(timestamp="2020-01-01T00:00:00.000Z"))
+    await asyncio.wait_for(broker.told.wait(), 5)
+    page = broker.messages("lobby", limit=9, max_bytes=2**20)
+    assert page.is_done
+    read = await page
+    assert read is not None
+    assert (read.events, read.state.oldest) == ([], 2)
     await broker.cleanup()
 
 
