@@ -36,9 +36,9 @@ class Tail:
     """Hold the newest publications of one room, without a hole up to the top.
 
     Attributes:
+        as_of: The offset up to which a page must have been read, so that it has nothing that was
+            erased meanwhile, or removed before the tail began.
         epoch: The incarnation of the stream.
-        erased: The offset up to which a page must have been read, so that it has nothing that was
-            erased meanwhile.
         first: The offset of the first publication held.
         oldest: The first offset that the store keeps; None until somebody has asked the store. The
             store tells when it changes.
@@ -46,11 +46,12 @@ class Tail:
         size: Bytes they take.
     """
 
-    __slots__ = ("epoch", "erased", "first", "oldest", "publications", "size")
+    __slots__ = ("as_of", "epoch", "first", "oldest", "publications", "size")
 
     def __init__(self, epoch: str, first: int, oldest: int | None) -> None:
+        # What was removed before the first publication was stored has not been told to this tail.
+        self.as_of = first if oldest is None else first - 1
         self.epoch = epoch
-        self.erased = first - 1
         self.first = first
         self.oldest = oldest
         self.publications: list[Publication] = []
@@ -76,7 +77,7 @@ class Tail:
 
     def prepend(self, page: Page) -> None:
         """Take from a page what lies before the first one, if it reaches that far."""
-        if page.state.epoch != self.epoch or page.state.top < self.erased:
+        if page.state.epoch != self.epoch or page.state.top < self.as_of:
             return
         if self.oldest is None:
             # What was read may be ahead of the top, with much removed that has not been told yet.
@@ -91,7 +92,7 @@ class Tail:
 
     def erase(self, target: int | None, eraser: int) -> None:
         """Empty the bodies of a publication and of all before the eraser that target it."""
-        self.erased = eraser
+        self.as_of = eraser
         for offset, each in enumerate(self.publications, self.first):
             if offset < eraser and target in (offset, each.target):
                 self.publications[offset - self.first] = structs.replace(each, body=b"")

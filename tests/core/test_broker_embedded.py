@@ -30,7 +30,7 @@ from chatserver.store import Settle, Settlement, Trimmed, committer
 from chatserver.store.index import Index
 from chatserver.store.sqlite import SqliteStore
 from tests.core.histories import edit, reaction
-from tests.core.stores import STAMP, publication
+from tests.core.stores import STAMP, add, opened, publication
 
 
 class SlowStore(SqliteStore):
@@ -58,7 +58,7 @@ class SlowStore(SqliteStore):
                 trimmed(room, oldest)
             else:
                 self.unsettled.append(lambda: trimmed(room, oldest))
-                self.trimmed.set()
+            self.trimmed.set()
 
         def hold_settled(
             room: str, publications: Sequence[Publication], outcomes: Sequence[Settlement]
@@ -332,6 +332,29 @@ async def test_what_was_swept_is_not_read_from_memory_though_cleaning_behind_it_
     assert read is not None
     assert (read.events, read.state.oldest) == ([], 2)
     await broker.cleanup()
+
+
+async def test_what_is_swept_while_it_is_read_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory knew nothing of the room, and something is published before the page arrives."""
+    monkeypatch.setattr(committer, "SWEEP_EVERY", 0.0)
+    keeping = Keeping()
+    async with opened(tmp_path / "chat.db") as store:
+        await add(store, publication(timestamp="2020-01-01T00:00:00.000Z"))
+    stage = await Stage(tmp_path / "chat.db", rules=lambda room: keeping).start()
+    stage.store.read_on.clear()
+    early = stage.history()
+    await asyncio.wait_for(stage.store.snapshots.wait(), 5)
+    keeping = Keeping(age=3600.0)
+    await asyncio.wait_for(stage.store.trimmed.wait(), 5)
+    await stage.broker.publish(publication(timestamp="2999-01-01T00:00:00.000Z"))
+    stage.store.read_on.set()
+    assert (await whole(early)).first == 1
+    late = await messages(stage)
+    assert ([offset for offset, _ in late.events], late.state.oldest) == ([2], 2)
+    assert (await whole(stage.history())).first == 2
+    await stage.broker.cleanup()
 
 
 async def test_a_join_during_a_burst_sees_each_publication_once(stage: Stage) -> None:

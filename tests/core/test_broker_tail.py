@@ -204,6 +204,15 @@ def test_what_is_unread_is_counted_as_far_back_as_memory_reaches() -> None:
     assert tail(11, 20, oldest=None).unread("bob", 15) is None
 
 
+def test_a_tail_takes_nothing_that_was_read_before_it_began() -> None:
+    """Some of it may have been removed in between, which was told when there was no tail yet."""
+    kept = tail(6, 7, oldest=None)
+    kept.prepend(page(1, 5))
+    assert (kept.first, kept.state) == (6, None)
+    kept.prepend(page(3, 6, oldest=3))
+    assert (kept.first, kept.state) == (3, RoomState("e", 7, 3))
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_what_was_erased_since_a_page_was_read_does_not_come_back(known: bool) -> None:
     """The tail knows of the deletion, or began behind it."""
