@@ -42,8 +42,10 @@ def fit(limit: int, max_bytes: int, max_frame_out: int) -> tuple[int, int]:
     return limit, min(max_bytes, left - limit * EACH)
 
 
-async def stream(hub: Hub, room: str, since: Since | None, last: int | None) -> dict[str, object]:
-    """Return what `joined` says of a room's stream at this moment.
+async def stream(
+    hub: Hub, room: str, since: Since | None, last: int | None
+) -> tuple[RoomState | None, dict[str, object]]:
+    """Return where a room's stream stands at this moment, and what `joined` says of it.
 
     Members are sent what follows on it, as long as the caller awaits nothing before it joins.
 
@@ -68,7 +70,7 @@ async def stream(hub: Hub, room: str, since: Since | None, last: int | None) -> 
             fields["oldest"] = state.oldest
             if given[1] if given else state.oldest <= state.top:
                 fields["more"] = True
-    return {**fields, "messages": given[0] if given else []}
+    return state, {**fields, "messages": given[0] if given else []}
 
 
 async def _state(hub: Hub, room: str) -> RoomState | None:

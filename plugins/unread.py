@@ -27,16 +27,17 @@ async def follow(
     """
     history, user = hub.history, session.user
     if not user.lasting or not hub.allows(session, Right.READ, room):
-        return await stream(hub, room, since, last)
+        _, fields = await stream(hub, room, since, last)
+        return fields
     cursor = (await history.cursors(user.id)).get(room)
     for _ in range(TRIES):
         state = await history.position(room)
         read = None if state is None else read_to(room, cursor, state)
         counted = None if read is None else await history.unread(room, user.id, read)
-        fields = await stream(hub, room, since, last)
+        now, fields = await stream(hub, room, since, last)
         # What has been published since it was counted is in memory by now, or it is counted again.
         if read is None or counted is None:
-            return fields | _begin(hub, session, room)
+            return fields | _begin(hub, session, room, now)
         rest = history.unread(room, user.id, counted.top)
         newer = rest.result() if rest.is_done else None
         # What was counted may also be ahead of what members have been sent.
@@ -65,8 +66,7 @@ async def forget(hub: Hub, session: Session, room: str) -> None:
         hub.history.move_cursor(user.id, room, None)
 
 
-def _begin(hub: Hub, session: Session, room: str) -> dict[str, object]:
-    state = hub.history.position(room).result()
+def _begin(hub: Hub, session: Session, room: str, state: RoomState | None) -> dict[str, object]:
     if state is None:
         return {}
     hub.history.move_cursor(session.user.id, room, Position(state.epoch, state.top))

@@ -73,7 +73,7 @@ class Client:
         self._read = 0
         hub.attach(session)
         since = None if last else Since(self.top, self.epoch)
-        told = await stream(hub, ROOM, since, last)
+        _, told = await stream(hub, ROOM, since, last)
         hub.join(session, ROOM)
         self.session = session
         events = json.loads(bytes(cast("bytes", told["messages"]) or b"[]"))
@@ -279,7 +279,7 @@ async def test_the_newest_of_a_room_that_is_never_quiet(tmp_path: Path) -> None:
 
     talk()
     for _ in range(20):
-        told = await stream(hub, ROOM, None, 20)
+        _, told = await stream(hub, ROOM, None, 20)
         offsets = [event["offset"] for event in json.loads(bytes(cast("bytes", told["messages"])))]
         top = int(str(told["offset"]))
         assert offsets == list(range(top - 19, top + 1))
@@ -304,6 +304,7 @@ class Ahead:
         monkeypatch.setattr(Writer, "write", commit)
         self.last = hub.publish(ROOM, "message", {"text": "last"})
         self.committed = committed.wait
+        self.tell = self._told.set
 
     def once(self, read: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Return a read that is ahead of members the first time."""
@@ -340,7 +341,7 @@ async def test_what_was_read_before_members_were_sent_it_is_read_again(
     ahead = Ahead(hub, monkeypatch)
     await ahead.committed()
     monkeypatch.setattr(store, "messages", ahead.once(store.messages))
-    joined = await stream(hub, ROOM, None, 20)
+    _, joined = await stream(hub, ROOM, None, 20)
     offsets = [event["offset"] for event in json.loads(bytes(cast("bytes", joined["messages"])))]
     assert (offsets, joined["offset"]) == ([*range(12, 32)], 31)
 
@@ -357,6 +358,27 @@ async def test_what_was_counted_before_members_were_sent_it_is_counted_again(
     monkeypatch.setattr(store, "unread", ahead.once(store.unread))
     joined = await follow(hub, ann, ROOM, None, None)
     assert (joined["offset"], joined["read"], joined["unread"]) == (31, 5, 26)
+
+
+async def test_who_is_new_has_read_what_it_is_given_while_more_is_on_its_way(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory has let go of the room for another one, but not of the pages that others got."""
+    broker = EmbeddedBroker(store, lambda room: RELAXED, Tails(most_bytes=20_000))
+    hub = LocalHub(CONFIG, tmp_path, broker, [], Crank(), Stats())
+    await hub.startup()
+    await hub.publish(ROOM, "message", {"text": "hi"})
+    for _ in range(2):
+        await stream(hub, ROOM, None, 20)
+    await hub.publish("tea", "message", {"text": "x" * 20_000})
+    ahead = Ahead(hub, monkeypatch)
+    await ahead.committed()
+    joined = await follow(hub, Session("c1", Identity(user="ann"), ""), ROOM, None, 20)
+    assert (joined["offset"], joined["read"], joined["unread"]) == (1, 1, 0)
+    cursor = (await hub.history.cursors("ann"))[ROOM]
+    assert cursor == Position(str(joined["epoch"]), 1)
+    ahead.tell()
+    await hub.cleanup()
 
 
 async def test_what_the_room_lets_go_of_while_it_is_read_is_not_brought(
@@ -390,7 +412,7 @@ async def test_what_the_room_lets_go_of_while_it_is_read_is_not_brought(
         return found
 
     monkeypatch.setattr(store, "messages", overtaken)
-    joined = await stream(hub, ROOM, None, 100)
+    _, joined = await stream(hub, ROOM, None, 100)
     offsets = [event["offset"] for event in json.loads(bytes(cast("bytes", joined["messages"])))]
     oldest, top = int(str(joined["oldest"])), int(str(joined["offset"]))
     assert (oldest > 1, top > full) == (True, True)
