@@ -8,7 +8,6 @@ from typing import Final
 from chatserver.fold import (
     MOST_CHANGES,
     SPAN,
-    Changes,
     Entry,
     Messages,
     Reactions,
@@ -37,17 +36,33 @@ _THREAD: Final = f"""SELECT {_COLUMNS} FROM publication
     AND p.target IS NULL AND p.body IS NOT NULL
     ORDER BY offset LIMIT ?4"""  # noqa: S608 - put together of constants
 # Of many edits only the last is read; the index alone tells which. Rows lie in the order of storing
-# (schema.py), so it is the one with the largest id.
-_CHANGES: Final = """SELECT target, user, timestamp, kind, body FROM publication
-    WHERE body IS NOT NULL AND id IN (
-        SELECT id FROM publication INDEXED BY publication_target
-        WHERE room = ?1 AND target >= ?2 AND target <= ?3 AND kind IN ('reaction', 'pin')
-        UNION ALL
+# (schema.py), so it is the one with the largest id. Reactions come as the index has them: no more
+# of them are looked at than are taken, and those of one message.
+_OF_CHANGE: Final = "p.user, p.timestamp, p.kind, p.body, p.id"
+_CHANGES: Final = f"""SELECT p.target, {_OF_CHANGE} FROM publication p INDEXED BY publication_target
+    WHERE p.room = ?1 AND p.target >= ?2 AND p.target <= ?3
+    AND p.kind IN ('reaction', 'pin') AND p.body IS NOT NULL
+    UNION ALL SELECT p.target, {_OF_CHANGE} FROM publication p
+    WHERE p.body IS NOT NULL AND p.id IN (
         SELECT max(id) FROM publication INDEXED BY publication_target
         WHERE room = ?1 AND target >= ?2 AND target <= ?3 AND kind = 'edit' GROUP BY target
-    ) ORDER BY target"""
+    ) ORDER BY target"""  # noqa: S608 - put together of constants
 _CHANGES_AFTER: Final = f"{_CHANGES}, id"
 _CHANGES_BEFORE: Final = f"{_CHANGES} DESC, id"
+# Without the plus, SQLite takes the bounds for the target, too, and looks at all between them.
+_CHANGES_OF_ANSWERS: Final = f"""SELECT r.offset AS target, {_OF_CHANGE} FROM reply r
+    CROSS JOIN publication p INDEXED BY publication_target
+    ON p.room = r.room AND p.target = +r.offset
+    WHERE r.room = ?1 AND r.root = ?4 AND r.offset >= ?2 AND r.offset <= ?3
+    AND p.kind IN ('reaction', 'pin') AND p.body IS NOT NULL
+    UNION ALL SELECT r.offset, {_OF_CHANGE} FROM reply r
+    CROSS JOIN publication p ON p.id = (
+        SELECT max(id) FROM publication INDEXED BY publication_target
+        WHERE room = r.room AND target = r.offset AND kind = 'edit'
+    )
+    WHERE r.room = ?1 AND r.root = ?4 AND r.offset >= ?2 AND r.offset <= ?3
+    AND p.body IS NOT NULL
+    ORDER BY target, id"""  # noqa: S608 - put together of constants
 # Of what was ever pinned; the index alone tells which.
 _PINNED: Final = """SELECT DISTINCT target FROM publication INDEXED BY publication_pin
     WHERE room = ? AND target >= ? AND target <= ? AND kind = 'pin' AND body IS NOT NULL
@@ -109,16 +124,9 @@ def read_thread(
     first = max(after + 1, state.oldest)
     rows = connection.execute(_THREAD, (room, root, first, limit + 1))
     entries, limit = _take(rows, limit, max_bytes)
-    changes: dict[int, Sequence[Publication]] = {}
-    left = MOST_CHANGES
-    for place, entry in enumerate(entries[:limit], 1):
-        # Each for itself: between them lie the changes of all that is no part of the thread.
-        found, _ = _changes(connection, _CHANGES_AFTER, room, [entry], 1)
-        changes |= found
-        left -= len(found.get(entry[0], ()))
-        if left <= 0:
-            limit = place
-            break
+    changes, limit = _changes(connection, _CHANGES_OF_ANSWERS, room, entries, limit, root)
+    # The message itself is no answer.
+    changes |= _changes(connection, _CHANGES_AFTER, room, entries[:1], 1)[0]
     return page(state, entries, changes, limit, max_bytes, end=state.top, edge=state.top)
 
 
@@ -203,13 +211,14 @@ def _changes(
     room: int,
     entries: Sequence[Entry],
     limit: int,
-) -> tuple[Changes, int]:
+    *root: int,
+) -> tuple[dict[int, list[Publication]], int]:
     found: defaultdict[int, list[Publication]] = defaultdict(list)
     offsets = [offset for offset, _ in entries[:limit]]
     if not offsets:
         return found, limit
-    rows = connection.execute(query, (room, min(offsets), max(offsets)))
-    for count, (target, user, timestamp, kind, body) in enumerate(rows):
+    rows = connection.execute(query, (room, min(offsets), max(offsets), *root))
+    for count, (target, user, timestamp, kind, body, _) in enumerate(rows):
         if count >= MOST_CHANGES and target not in found:
             return found, offsets.index(target)
         found[target].append(Publication("", body, timestamp, user or None, kind=kind))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -184,12 +184,13 @@ async def test_a_page_of_a_thread_ends_where_there_are_many_changes(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(messages, "MOST_CHANGES", 3)
-    await add(store, message("root"), answer(1), answer(1))
-    await add(store, *[reaction(offset, emoji) for emoji in "ab" for offset in (1, 2, 3)])
+    await add(store, message("root"), answer(1), answer(1), answer(1))
+    await add(store, *[reaction(offset, emoji) for emoji in "ab" for offset in (1, 2, 3, 4)])
     page = await store.thread("lobby", 1, 0, 9, FAR)
-    assert (places(page), page.more, page.next) == ([1, 2], True, 2)
-    rest = await store.thread("lobby", 1, 2, 9, FAR)
-    assert (places(rest), rest.more) == ([3], False)
+    assert (places(page), page.more, page.next) == ([1, 2, 3], True, 3)
+    assert all(b'"b":{"count":1' in event for _, event in page.events)
+    rest = await store.thread("lobby", 1, 3, 9, FAR)
+    assert (places(rest), rest.more) == ([4], False)
 
 
 class Looks:
@@ -215,6 +216,41 @@ async def test_a_page_of_a_long_thread_costs_what_one_of_a_short_thread_does(
     page = await store.thread("lobby", 1, 0, 10, FAR)
     assert places(page) == [1, *answers[deleted : deleted + 9]]
     assert looks.count < 50
+
+
+async def test_a_page_of_a_thread_asks_the_file_few_things(store: SqliteStore) -> None:
+    answers = range(2, 302)
+    await add(store, message("root"), *[answer(1) for _ in answers], message(), reaction(302))
+    await add(store, *[each(at) for at in answers for each in (edit, reaction, pin)])
+    asked: list[str] = []
+    store._reader._connection.set_trace_callback(asked.append)
+    page = await store.thread("lobby", 1, 0, 1000, FAR)
+    assert (places(page), page.more) == ([1, *answers], False)
+    assert len(asked) < 10
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store: store.thread("lobby", 1, 1, 100, FAR),
+        lambda store: store.messages("lobby", 1, None, 100, FAR),
+        lambda store: store.messages("lobby", None, 102, 100, FAR),
+    ],
+    ids=["thread", "forwards", "backwards"],
+)
+async def test_a_page_reads_no_changes_that_do_not_fit(
+    store: SqliteStore,
+    monkeypatch: pytest.MonkeyPatch,
+    read: Callable[[Store], Awaitable[Messages]],
+) -> None:
+    monkeypatch.setattr(messages, "MOST_CHANGES", 40)
+    await add(store, message("root"), *[answer(1) for _ in range(101)])
+    for emoji in range(40):
+        await add(store, *[reaction(target, str(emoji)) for target in range(2, 102)])
+    looks = Looks(store)
+    page = await read(store)
+    assert (len(page.events), page.more) == (1, True)
+    assert looks.count < 400, "a look at each in the index, and no more"
 
 
 async def test_pages_of_what_is_pinned_end_where_there_are_many_changes(
