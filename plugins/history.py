@@ -8,9 +8,11 @@ from chatserver import (
     ActionError,
     Context,
     ErrorCode,
+    Hub,
     Messages,
     NoConfig,
     Outcome,
+    Pending,
     Plugin,
     Reply,
     Right,
@@ -20,6 +22,7 @@ from chatserver import (
 
 from .chat import Target
 from .recovery import MOST, Offset, fit
+from .turns import Turns
 
 
 class History(Struct, frozen=True):
@@ -36,6 +39,10 @@ class History(Struct, frozen=True):
 class HistoryPlugin(Plugin[NoConfig]):
     """Offer `history`."""
 
+    async def startup(self, hub: Hub) -> None:
+        """Begin with nobody who reads."""
+        self._turns = Turns()
+
     @action("history")
     async def history(self, ctx: Context, msg: History) -> Outcome:
         """Read behind an offset or before one, a thread, or what is pinned.
@@ -48,17 +55,19 @@ class HistoryPlugin(Plugin[NoConfig]):
         most = ctx.hub.config.limits.max_frame_out
         limit, max_bytes = fit(msg.limit, most, most)
         history = ctx.hub.history
-        if msg.pinned:
-            read = history.pinned(room, before=msg.before, limit=limit, max_bytes=max_bytes)
-        elif msg.thread is not None:
-            read = history.thread(
-                room, msg.thread, after=msg.since or 0, limit=limit, max_bytes=max_bytes
-            )
-        else:
-            read = history.messages(
+
+        def read() -> Pending[Messages | None]:
+            if msg.pinned:
+                return history.pinned(room, before=msg.before, limit=limit, max_bytes=max_bytes)
+            if msg.thread is not None:
+                return history.thread(
+                    room, msg.thread, after=msg.since or 0, limit=limit, max_bytes=max_bytes
+                )
+            return history.messages(
                 room, after=msg.since, before=msg.before, limit=limit, max_bytes=max_bytes
             )
-        return read.then(lambda page: _reply(room, page))
+
+        return self._turns.take(ctx.session, read).then(lambda page: _reply(room, page))
 
 
 def _check(msg: History) -> None:

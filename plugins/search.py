@@ -1,12 +1,14 @@
 """Let members find what was said in their rooms."""
 
+from functools import partial
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from chatserver import Context, Found, NoConfig, Outcome, Plugin, Reply, Right, action
+from chatserver import Context, Found, Hub, NoConfig, Outcome, Plugin, Reply, Right, action
 
 from .recovery import Offset, fit
+from .turns import Turns
 
 MOST: Final = 100
 """Messages that one search brings at most."""
@@ -27,6 +29,10 @@ class Search(Struct, frozen=True):
 class SearchPlugin(Plugin[NoConfig]):
     """Offer `search`."""
 
+    async def startup(self, hub: Hub) -> None:
+        """Begin with nobody who searches."""
+        self._turns = Turns()
+
     @action("search")
     async def search(self, ctx: Context, msg: Search) -> Outcome:
         """Search the room that is named, or all the sender is in and may read, direct ones too."""
@@ -42,10 +48,15 @@ class SearchPlugin(Plugin[NoConfig]):
             rooms = [ctx.require_room(msg.room, Right.READ)]
         most = hub.config.limits.max_frame_out
         limit, max_bytes = fit(msg.limit, most, most)
-        search = hub.history.search(
-            rooms, msg.text, before=msg.before, limit=limit, max_bytes=max_bytes
+        search = partial(
+            hub.history.search,
+            rooms,
+            msg.text,
+            before=msg.before,
+            limit=limit,
+            max_bytes=max_bytes,
         )
-        return search.then(_reply)
+        return self._turns.take(session, search).then(_reply)
 
 
 def _reply(found: Found) -> Reply:

@@ -19,8 +19,11 @@ from chatserver.store.words import match
 MOST_WAITING: Final = 16
 """Searches that may wait for their turn."""
 
+TURN: Final = 5.0
+"""Seconds that a search waits for its turn, behind those of other users, and for the index."""
+
 PATIENCE: Final = 2.0
-"""Seconds that a search waits for its turn and for the index; then as long again for its end."""
+"""Seconds that a search takes then."""
 
 _FIND: Final = """SELECT p.id, p.room, p.offset, p.body
 FROM search CROSS JOIN publication p ON p.id = search.rowid
@@ -65,7 +68,7 @@ class Searcher:
             raise unavailable("Too many searches are waiting; try again", 1)
         self._waiting += 1
         try:
-            async with asyncio.timeout(PATIENCE) as patience, self._turn:
+            async with asyncio.timeout(TURN) as patience, self._turn:
                 await self._reached()
                 patience.reschedule(None)
                 start = _END if before is None else before

@@ -155,7 +155,7 @@ async def test_who_waits_too_long_for_its_turn_is_refused(
     brake = Brake(store)
     first = searching(store)
     await asyncio.to_thread(brake.reached.wait, 10)
-    monkeypatch.setattr(searcher, "PATIENCE", 0.05)
+    monkeypatch.setattr(searcher, "TURN", 0.05)
     assert (await refusal(searching(store))).code == "unavailable"
     brake.release()
     assert await first == ["hello"]

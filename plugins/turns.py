@@ -1,0 +1,76 @@
+"""Let each user read one thing at a time, so that nobody keeps the others from reading."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+from chatserver import ActionError, ErrorCode, Pending, Session
+
+T = TypeVar("T")
+
+MOST_WAITING: Final = 64
+"""Reads of one user that may wait for their turn."""
+
+
+class Turns:
+    """Begin each user's reads one after another.
+
+    The store takes them as they come, so users who read much and users who read little have the
+    same share of it. What is there at once, from memory, costs a look-up more.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+
+    def take(self, session: Session, read: Callable[[], Pending[T]]) -> Pending[T]:
+        """Read at once, or once all is there that the user has asked for before.
+
+        Args:
+            session: Who asks; where its connection is gone by then, nothing is read.
+            read: Begins to read.
+
+        Raises:
+            ActionError: ``unavailable``: too many are waiting.
+        """
+        user = session.user.id
+        line = self._lines.get(user)
+        if line is None:
+            begun = read()
+            if not begun.is_done:
+                self._lines[user] = deque()
+                begun.when_done(partial(self._next, user))
+            return begun
+        if len(line) >= MOST_WAITING:
+            raise _refusal("You are reading too much at once; wait for the answers")
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        line.append(turn)
+        return Pending(loop.create_task(self._wait(user, turn, session, read)))
+
+    async def _wait(
+        self,
+        user: str,
+        turn: "asyncio.Future[None]",
+        session: Session,
+        read: Callable[[], Pending[T]],
+    ) -> T:
+        await turn
+        try:
+            if session not in session.user.sessions:
+                raise _refusal("The connection is gone")
+            return await read()
+        finally:
+            self._next(user)
+
+    def _next(self, user: str) -> None:
+        line = self._lines[user]
+        if line:
+            line.popleft().set_result(None)
+        else:
+            del self._lines[user]
+
+
+def _refusal(message: str) -> ActionError:
+    return ActionError(ErrorCode.UNAVAILABLE, message, retry_after=1)

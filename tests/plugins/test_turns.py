@@ -1,0 +1,150 @@
+"""Whoever reads much does not keep the others from reading."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import pytest
+from chatserver_plugins.turns import MOST_WAITING, Turns
+
+from chatserver import ActionError, Identity, Pending, Session
+from chatserver.pending import settle_all
+from chatserver.store.sqlite import SqliteStore
+from tests.e2e.test_history import enter, kept, say
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Held:
+    """Hold back what a store finds."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
+        self.go_on = asyncio.Event()
+
+    def back(self, read: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        async def held(*given: P.args, **named: P.kwargs) -> T:
+            self.asked.put_nowait(given[1:])
+            await self.go_on.wait()
+            return await read(*given, **named)
+
+        return held
+
+    async def next(self) -> tuple[object, ...]:
+        return await asyncio.wait_for(self.asked.get(), 5)
+
+
+async def test_the_reads_of_others_come_between_those_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held()
+    monkeypatch.setattr(SqliteStore, "thread", held.back(SqliteStore.thread))
+    async with kept(tmp_path) as server:
+        (ann, _), (bob, _) = [await enter(server, user) for user in ("ann", "bob")]
+        await say(ann, "one", "two", "three")
+        for _ in range(5):
+            await ann.send("history", thread=1)
+        await ann.send("history", thread=3)
+        await bob.send("history", thread=2)
+        assert {(await held.next())[1] for _ in range(2)} == {1, 2}
+        assert held.asked.empty(), "the rest of hers waits"
+        held.go_on.set()
+        assert (await bob.expect("history"))["messages"]
+        answers = [await ann.expect("history") for _ in range(6)]
+        assert answers[0] == answers[4]
+        assert answers[5] != answers[4]
+
+
+async def test_the_searches_of_others_come_between_those_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held()
+    monkeypatch.setattr(SqliteStore, "search", held.back(SqliteStore.search))
+    async with kept(tmp_path) as server:
+        (ann, _), (bob, _) = [await enter(server, user) for user in ("ann", "bob")]
+        await say(ann, "hello")
+        for _ in range(40):
+            await ann.send("search", text="something rare", room="lobby")
+        await bob.send("search", text="hello", room="lobby")
+        assert {(await held.next())[1] for _ in range(2)} == {"something rare", "hello"}
+        assert held.asked.empty()
+        held.go_on.set()
+        assert (await bob.expect("search"))["results"]
+        for _ in range(40):
+            assert (await ann.expect("search"))["results"] == []
+
+
+class Asker:
+    """Ask for what somebody else brings.
+
+    Attributes:
+        begun: What is being read, in the order of beginning.
+    """
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self.begun: asyncio.Queue[Pending[str]] = asyncio.Queue()
+
+    def take(self, session: Session) -> Pending[str]:
+        return self.turns.take(session, self._read)
+
+    async def next(self) -> Pending[str]:
+        return await asyncio.wait_for(self.begun.get(), 5)
+
+    def _read(self) -> Pending[str]:
+        pending: Pending[str] = Pending()
+        self.begun.put_nowait(pending)
+        return pending
+
+
+def connected(user: str) -> Session:
+    session = Session(f"c-{user}", Identity(user=user), "")
+    session.user.sessions[session] = None
+    return session
+
+
+async def settled(pending: Pending[str]) -> str:
+    return await asyncio.wait_for(pending, 5)
+
+
+async def test_what_is_there_at_once_is_answered_at_once() -> None:
+    turns, ann = Turns(), connected("ann")
+    for _ in range(2):
+        assert turns.take(ann, lambda: Pending.done("read")).result() == "read"
+
+
+async def test_one_that_fails_does_not_stand_in_the_way_of_the_next() -> None:
+    asker, ann = Asker(), connected("ann")
+    outcomes = [asker.take(ann) for _ in range(3)]
+    for each in outcomes[:2]:
+        (await asker.next()).fail(ActionError("unavailable", "the disk"))
+        with pytest.raises(ActionError, match="the disk"):
+            await settled(each)
+    settle_all([(await asker.next(), "read")])
+    assert await settled(outcomes[2]) == "read"
+    asker.take(ann)
+    assert asker.begun.qsize() == 1, "nobody is waited for any longer"
+
+
+async def test_too_many_of_one_are_refused_and_those_of_others_are_not() -> None:
+    asker, ann, bob = Asker(), connected("ann"), connected("bob")
+    for _ in range(1 + MOST_WAITING):
+        asker.take(ann)
+    with pytest.raises(ActionError, match="wait for the answers") as caught:
+        asker.take(ann)
+    assert (caught.value.code, caught.value.retry_after) == ("unavailable", 1)
+    asker.take(bob)
+    assert asker.begun.qsize() == 2
+
+
+async def test_nothing_is_read_for_a_connection_that_is_gone() -> None:
+    asker, ann = Asker(), connected("ann")
+    outcomes = [asker.take(ann) for _ in range(5)]
+    ann.user.sessions.clear()
+    settle_all([(await asker.next(), "read")])
+    for each in outcomes[1:]:
+        with pytest.raises(ActionError, match="gone"):
+            await settled(each)
+    assert asker.begun.empty()
