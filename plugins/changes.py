@@ -4,6 +4,7 @@ They may also see who reacted: a history tells only the first of many.
 """
 
 import unicodedata
+from functools import partial
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -13,6 +14,7 @@ from chatserver import (
     Context,
     ErrorCode,
     Guard,
+    Hub,
     Outcome,
     Plugin,
     Reply,
@@ -25,6 +27,7 @@ from chatserver.guard import missing
 from .chat import Target
 from .paging import Page
 from .sent import Cid, acknowledge
+from .turns import Turns
 
 MOST: Final = 32
 """Code points of a reaction; some emojis are made of ten."""
@@ -101,6 +104,10 @@ class ChangesPlugin(Plugin[ChangesConfig]):
 
     Config = ChangesConfig
 
+    async def startup(self, hub: Hub) -> None:
+        """Begin with nobody who asks for reactions."""
+        self._turns = Turns()
+
     @action("edit")
     async def edit(self, ctx: Context, msg: Edit) -> Outcome:
         """Publish another text for the sender's own message."""
@@ -142,7 +149,8 @@ class ChangesPlugin(Plugin[ChangesConfig]):
         """List all who have reacted to a message, by emoji, in the order they did."""
         room = ctx.require_room(msg.room, Right.READ)
         page = Page(ctx.hub.config.limits.max_frame_out)
-        found = ctx.hub.history.reactions(room, msg.offset)
+        read = partial(ctx.hub.history.reactions, room, msg.offset)
+        found = self._turns.take(ctx.session, read)
         return found.then(lambda reactions: _reply(room, msg, reactions, page))
 
     def _publish(

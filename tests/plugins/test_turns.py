@@ -76,6 +76,25 @@ async def test_the_searches_of_others_come_between_those_of_one(
             assert (await ann.expect("search"))["results"] == []
 
 
+async def test_who_asks_for_reactions_waits_for_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held()
+    monkeypatch.setattr(SqliteStore, "reactions", held.back(SqliteStore.reactions))
+    async with kept(tmp_path) as server:
+        (ann, _), (bob, _) = [await enter(server, user) for user in ("ann", "bob")]
+        await say(ann, "one", "two")
+        for _ in range(5):
+            await ann.send("reactions", offset=1)
+        await bob.send("reactions", offset=2)
+        assert {await held.next() for _ in range(2)} == {("lobby", 1), ("lobby", 2)}
+        assert held.asked.empty()
+        held.go_on.set()
+        assert (await bob.expect("reactions"))["offset"] == 2
+        for _ in range(5):
+            assert (await ann.expect("reactions"))["offset"] == 1
+
+
 class Asker:
     """Ask for what somebody else brings.
 
