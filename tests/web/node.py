@@ -1,5 +1,6 @@
 """Find Node and what npm brings, for tests of the JavaScript module."""
 
+import fcntl
 import shutil
 import subprocess
 from functools import cache
@@ -61,12 +62,16 @@ def axe() -> Path:
 def _package(name: str, version: str) -> Path:
     """Return a package's folder; npm brings it beside the tests where it is not there yet."""
     prefix = PACKAGES / name
-    folder = prefix / "node_modules" / name
-    if not (folder / "package.json").exists():
-        fault = _bring(f"{name}@{version}", prefix)
-        if fault is not None:
-            missing(fault)
-    return folder
+    PACKAGES.mkdir(exist_ok=True)
+    with (PACKAGES / f"{name}.lock").open("w") as turn:
+        # Other workers want it, too.
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        # npm writes this file once all others are there.
+        if not (prefix / "node_modules" / ".package-lock.json").exists():
+            fault = _bring(f"{name}@{version}", prefix)
+            if fault is not None:
+                missing(fault)
+    return prefix / "node_modules" / name
 
 
 @cache
