@@ -170,6 +170,7 @@ class Connection(Pulse):
         stats.messages_in += 1
         stats.bytes_in += len(raw)
         started = perf_counter()
+        place = session.place
         self._since = self._sweeper.now
         self._doing = HANDLING
         envelope = UNREADABLE
@@ -187,13 +188,13 @@ class Connection(Pulse):
                     ErrorCode.DRAINING, "The server is shutting down; connect again in a moment"
                 )
             if self._latch:
-                self._latch.check(raw, session.place)
+                self._latch.check(raw, place)
             # Not called as a method, which it is not: see docs/message_path.md, "What it costs".
             handle = pipeline.message
             outcome = await handle(Context(session, self._hub, envelope))
             session.greeted = True
             if isinstance(outcome, Pending):
-                full = self._settle(envelope, outcome)
+                full = self._settle(envelope, outcome, place)
             elif outcome is not None:
                 self.answer(envelope, outcome)
         except ActionError as error:
@@ -201,7 +202,7 @@ class Connection(Pulse):
                 envelope = self._address(raw)
                 self._count_bad(error)
             self.refuse(envelope, error)
-            self._close_latch(raw, session.place, error)
+            self._close_latch(raw, place, error)
         except Disconnect as end:
             self.close(end.code, end.reason)
         except asyncio.CancelledError:
@@ -247,8 +248,7 @@ class Connection(Pulse):
             log.exception("a frame could not be handled")
             self.refuse(UNREADABLE, FAILED)
 
-    def _settle(self, envelope: Envelope, outcome: Awaited) -> bool:
-        place = self._session.place
+    def _settle(self, envelope: Envelope, outcome: Awaited, place: Place) -> bool:
         if outcome.is_done:
             self._foresee(envelope, outcome, place, late=False)
         if self._acknowledgements is None:

@@ -4,7 +4,6 @@ They may also see who reacted: a history tells only the first of many.
 """
 
 import unicodedata
-from functools import partial
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
@@ -16,6 +15,7 @@ from chatserver import (
     Guard,
     Hub,
     Outcome,
+    Pending,
     Plugin,
     Reply,
     Right,
@@ -149,7 +149,11 @@ class ChangesPlugin(Plugin[ChangesConfig]):
         """List all who have reacted to a message, by emoji, in the order they did."""
         room = ctx.require_room(msg.room, Right.READ)
         page = Page(ctx.hub.config.limits.max_frame_out)
-        read = partial(ctx.hub.history.reactions, room, msg.offset)
+
+        def read() -> Pending[Reactions | None]:
+            # Who waited for a turn may have left.
+            return ctx.hub.history.reactions(ctx.require_room(room, Right.READ), msg.offset)
+
         found = self._turns.take(ctx.session, read)
         return found.then(lambda reactions: _reply(room, msg, reactions, page))
 

@@ -57,6 +57,8 @@ class HistoryPlugin(Plugin[NoConfig]):
         history = ctx.hub.history
 
         def read() -> Pending[Messages | None]:
+            # Who waited for a turn may have left.
+            ctx.require_room(room, Right.READ)
             if msg.pinned:
                 return history.pinned(room, before=msg.before, limit=limit, max_bytes=max_bytes)
             if msg.thread is not None:

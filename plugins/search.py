@@ -1,11 +1,22 @@
 """Let members find what was said in their rooms."""
 
-from functools import partial
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from chatserver import Context, Found, Hub, NoConfig, Outcome, Plugin, Reply, Right, action
+from chatserver import (
+    Context,
+    Found,
+    Hub,
+    NoConfig,
+    Outcome,
+    Pending,
+    Plugin,
+    Reply,
+    Right,
+    action,
+)
+from chatserver.pairs import is_direct
 
 from .recovery import Offset, fit
 from .turns import Turns
@@ -39,23 +50,24 @@ class SearchPlugin(Plugin[NoConfig]):
         hub, session = ctx.hub, ctx.session
         if msg.room is None:
             direct = await hub.history.direct_rooms(session.user.id, after="", limit=MOST_DIRECT)
-            rooms = [
-                room
-                for room in (*hub.joined(session), *direct)
-                if hub.allows(session, Right.READ, room)
-            ]
+            rooms = [*hub.joined(session), *direct]
         else:
             rooms = [ctx.require_room(msg.room, Right.READ)]
         most = hub.config.limits.max_frame_out
         limit, max_bytes = fit(msg.limit, most, most)
-        search = partial(
-            hub.history.search,
-            rooms,
-            msg.text,
-            before=msg.before,
-            limit=limit,
-            max_bytes=max_bytes,
-        )
+
+        def search() -> Pending[Found]:
+            # Who waited for a turn may have left some of them.
+            joined = hub.joined(session)
+            readable = [
+                room
+                for room in rooms
+                if (room in joined or is_direct(room)) and hub.allows(session, Right.READ, room)
+            ]
+            return hub.history.search(
+                readable, msg.text, before=msg.before, limit=limit, max_bytes=max_bytes
+            )
+
         return self._turns.take(session, search).then(_reply)
 
 

@@ -66,10 +66,12 @@ class Turns:
 
     def _next(self, user: str) -> None:
         line = self._lines[user]
-        if line:
-            line.popleft().set_result(None)
-        else:
-            del self._lines[user]
+        while line:
+            turn = line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._lines[user]
 
 
 def _refusal(message: str) -> ActionError:

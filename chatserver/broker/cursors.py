@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from sys import getsizeof
 from typing import Final
 
 from chatserver.errors import ActionError
@@ -23,8 +22,8 @@ MOST_KNOWN: Final = 200_000
 MOST_WAITING: Final = 100_000
 """Moves that may wait to be written; of more, those of the user who waits longest are lost."""
 
-LONG: Final = 256
-"""Bytes of a room's name for which a cursor, or a move, counts once more."""
+LONG: Final = 64
+"""Characters of a room's name for which a cursor, or a move, counts once more."""
 
 Moved = dict[str, Position | None]
 """Moves by room; None for a cursor to forget."""
@@ -180,4 +179,5 @@ def _move(cursors: dict[str, Position], room: str, position: Position | None) ->
 
 
 def _size(rooms: Iterable[str]) -> int:
-    return sum(1 + getsizeof(room) // LONG for room in rooms)
+    # Not `getsizeof`, which says more of a name once it has been encoded.
+    return sum(1 + len(room) // LONG for room in rooms)

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import islice
-from sys import getsizeof
 from typing import Final
 
 from msgspec import structs
@@ -245,11 +244,11 @@ class Tails:
         """Forget a room."""
         tail = self._tails.pop(room, None)
         if tail is not None:
-            self._size -= tail.size + COST + getsizeof(room)
+            self._size -= tail.size + COST + 4 * len(room)
 
     def _begin(self, room: str, tail: Tail) -> Tail:
         self._tails[room] = tail
-        self._size += COST + getsizeof(room)
+        self._size += COST + 4 * len(room)
         return tail
 
     def _fit(self, tail: Tail, before: int) -> None:

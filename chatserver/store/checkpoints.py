@@ -10,14 +10,17 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from chatserver.store.failures import describe
+from chatserver.store.failures import code_of, describe
 from chatserver.store.schema import connect
 from chatserver.store.threads import leave_signals
 
 log = logging.getLogger("chatserver.store")
 
+PAGE: Final = 4096
+"""Bytes of a page."""
+
 PART: Final = 1000
-"""Pages of the log, 4 KiB each and roughly counted, after which they are copied."""
+"""Pages of the log, roughly counted, after which they are copied."""
 
 LONGEST: Final = 16_000
 """Pages of a log to which the writer copies what has come meanwhile, so that it is begun anew."""
@@ -42,28 +45,41 @@ class Checkpoints:
         self._pages = 0
         self._long = False
         self._failing = False
+        self._unsynced: sqlite3.Error | None = None
         self._stopping = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chatserver-checkpoints")
         self._thread.daemon = True
         self._thread.start()
 
-    def follow(self) -> None:
+    def follow(self, stored: int) -> None:
         """Hear in the writer's thread that something may have been committed.
 
         Once the log is long it waits for the disk, for what has come since the last part: only
         where nothing is left to be copied does SQLite write from the log's beginning again.
+
+        Args:
+            stored: Bytes of the bodies in it.
+
+        Raises:
+            sqlite3.Error: What the log holds may not be on the disk: syncing it has failed, and the
+                next commit would not be told.
         """
+        if self._unsynced is not None:
+            raise self._unsynced
         written = self._writing.total_changes - self._changes
         if not written:
             return
         self._changes += written
-        # SQLite does not tell. Some four rows share a page, and a commit touches a few others.
-        self._pages += 4 + written // 4
+        # SQLite does not tell. A commit touches a few pages, and some four rows touch the same ones
+        # but for their bodies.
+        self._pages += 4 + written // 4 + stored // PAGE
         if self._long:
             self._long = False
             self._pages = 0
             self._copy(self._writing)
+            if self._unsynced is not None:
+                raise self._unsynced
         elif self._pages >= PART:
             self._pages = 0
             self._wake.set()
@@ -80,7 +96,11 @@ class Checkpoints:
         while not self._stopping:
             self._wake.wait()
             self._wake.clear()
-            pages, copied = self._copy(self._copying)
+            try:
+                pages, copied = self._copy(self._copying)
+            except Exception:
+                log.exception("a part of the log could not be copied")
+                continue
             # While somebody reads old rows much is left, which the writer must not wait for.
             if pages >= LONGEST and pages - copied < PART:
                 # Now it is the writer's turn, however much it has written meanwhile.
@@ -95,10 +115,12 @@ class Checkpoints:
         try:
             _, pages, copied = connection.execute(_COPY).fetchone()
         except sqlite3.Error as error:
-            # Nothing is lost: it stays in the log.
+            # What could not be written into the file stays in the log.
             if not self._failing:
                 log.error("the log grows, for it cannot be copied: %s", describe(error))
             self._failing = True
+            if code_of(error) == sqlite3.SQLITE_IOERR_FSYNC:
+                self._unsynced = error
             return 0, 0
         if self._failing:
             self._failing = False

@@ -88,6 +88,7 @@ class Committer:
         self._queued_bytes = 0
         self._settled: deque[Batch] = deque()
         self._settling = False
+        self._stored = 0
         self._refusing = False
         self._stopping = False
         self._sweep_at = monotonic() + SWEEP_EVERY
@@ -239,11 +240,11 @@ class Committer:
                     self._move_cursors()
                     self._write()
                     self._sweep_if_due(REST)
-                    self._checkpoints.follow()
+                    self._follow()
                 if monotonic() >= self._index_at:
                     self._indexing.step()
                 self._sweep_if_due(0)
-                self._checkpoints.follow()
+                self._follow()
             self._close()
         except Exception as error:
             log.critical("STORING HAS FAILED and is off until a restart", exc_info=True)
@@ -281,7 +282,16 @@ class Committer:
             else:
                 self._loop.call_soon_threadsafe(self._take_outcomes, batch)
             self._hand_floors()
+            self._stored += batch.size
             self._indexing.follow(len(batch.publications))
+
+    def _follow(self) -> None:
+        stored, self._stored = self._stored, 0
+        try:
+            self._checkpoints.follow(stored)
+        except sqlite3.Error as error:
+            if self.failure is None:
+                self._stop_where_disk_fails(error)
 
     def _fail(self, batch: Batch, verdict: Verdict) -> None:
         if verdict.fatal:

@@ -89,6 +89,7 @@ class SqliteStore(Store):
             writer = Writer(connection, rules, self._bounds)
             await asyncio.to_thread(writer.remove_rooms, time())
             self._reader = Reader(self._path, self._patience)
+            checkpoints = Checkpoints(connection, self._path, self._patience)
         except sqlite3.Error as error:
             lock.close()
             raise unusable(self._path, error) from error
@@ -99,7 +100,7 @@ class SqliteStore(Store):
         self._committer = Committer(
             connection,
             writer,
-            Checkpoints(connection, self._path, self._patience),
+            checkpoints,
             self._most,
             self._most_bytes,
             trimmed,

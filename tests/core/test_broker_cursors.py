@@ -247,7 +247,7 @@ async def test_long_names_count_for_more(store: Gated, monkeypatch: pytest.Monke
     cursors = Cursors(store, 3600)
     for user in ("ann", "bob", "eve", "joe"):
         await cursors.of(user)
-        cursors.move(user, user * 2000, ONE)
+        cursors.move(user, user * 500, ONE)
         assert await of(cursors, user)
     assert [cursors.of(user).is_done for user in ("joe", "eve", "bob", "ann")] == [True] * 3 + [
         False

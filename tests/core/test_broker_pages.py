@@ -1,6 +1,6 @@
 """What is shared of the pages that were read, and for how long."""
 
-from sys import getsizeof
+import msgspec
 
 from chatserver.broker.pages import Pages
 from chatserver.broker.reads import Wanted
@@ -34,7 +34,7 @@ def test_a_publication_ends_the_pages_of_its_room_only() -> None:
 
 
 def test_rooms_not_read_for_longest_make_room() -> None:
-    pages = Pages[Page](most_bytes=3 * (COST + getsizeof("a") + 2 * 100))
+    pages = Pages[Page](most_bytes=3 * (COST + 4 + 2 * 100))
     for room in ("a", "b", "c"):
         pages.add(room, NEWEST, page())
     assert pages.get("a", NEWEST)
@@ -44,7 +44,7 @@ def test_rooms_not_read_for_longest_make_room() -> None:
 
 
 def test_what_was_forgotten_leaves_its_space_to_others() -> None:
-    pages = Pages[Page](most_bytes=2 * (COST + getsizeof("a") + 2 * 100))
+    pages = Pages[Page](most_bytes=2 * (COST + 4 + 2 * 100))
     for _ in range(5):
         pages.add("a", NEWEST, page())
         pages.forget("a")
@@ -55,7 +55,7 @@ def test_what_was_forgotten_leaves_its_space_to_others() -> None:
 
 
 def test_pages_with_nothing_in_them_are_bounded_too() -> None:
-    pages = Pages[Page](most_bytes=10 * (COST + getsizeof("room 0")))
+    pages = Pages[Page](most_bytes=10 * (COST + 4 * len("room 0")))
     empty = Page(RoomState(), 1, [], more=False)
     for after in range(11):
         pages.add(f"room {after}", (after, None, 50, 1000), empty)
@@ -68,10 +68,24 @@ def test_a_page_larger_than_all_may_be_is_not_kept() -> None:
     assert pages.get("lobby", NEWEST) is None
 
 
+def test_a_name_counts_the_same_once_it_has_been_encoded() -> None:
+    pages = Pages[Page](most_bytes=3 * (COST + 4 * 52))
+    empty = Page(RoomState(), 1, [], more=False)
+    for number in range(1000):
+        name = "\N{CYRILLIC SMALL LETTER ZHE}" * 48 + f"{number:04}"
+        pages.add(name, NEWEST, empty)
+        msgspec.json.encode(name)
+        pages.forget(name)
+    names = [f"{number:052}" for number in range(4)]
+    for name in names:
+        pages.add(name, NEWEST, empty)
+    assert [pages.get(name, NEWEST) for name in names] == [None, empty, empty, empty]
+
+
 def test_names_count_with_their_pages() -> None:
     pages = Pages[Page](most_bytes=20 * COST)
     empty = Page(RoomState(), 1, [], more=False)
-    names = [str(number) * 8 * COST for number in range(3)]
+    names = [str(number) * 2 * COST for number in range(3)]
     for name in names:
         pages.add(name, NEWEST, empty)
     assert [pages.get(name, NEWEST) for name in names] == [None, empty, empty]

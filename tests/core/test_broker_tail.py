@@ -1,7 +1,5 @@
 """What memory keeps of a room, and when it has to ask the store."""
 
-from sys import getsizeof
-
 import pytest
 
 from chatserver.broker.tail import Tail, Tails
@@ -114,7 +112,7 @@ def test_the_oldest_of_a_room_are_forgotten(most: int, most_bytes: int) -> None:
 
 
 def test_rooms_not_used_for_longest_are_forgotten_first() -> None:
-    tails = Tails(most_bytes=3 * (2 * COST + 1 + getsizeof("a")))
+    tails = Tails(most_bytes=3 * (2 * COST + 1 + 4))
     for room in ("a", "b", "c"):
         filled(tails, 1, room)
     tails.get("a")
@@ -144,7 +142,7 @@ def test_a_page_becomes_a_tail_only_if_it_is_the_end_of_the_room_now() -> None:
 
 
 def test_that_a_room_is_empty_is_remembered_within_the_bounds() -> None:
-    tails = Tails(most_bytes=3 * (COST + getsizeof("room0")))
+    tails = Tails(most_bytes=3 * (COST + 4 * len("room0")))
     for number in range(5):
         tails.seed(f"room{number}", page(1, 0, top=0), current=True)
     kept = [f"room{number}" for number in range(5) if tails.get(f"room{number}")]
@@ -161,7 +159,7 @@ def test_that_a_room_is_empty_is_remembered_within_the_bounds() -> None:
 
 def test_names_count_with_their_rooms() -> None:
     tails = Tails(most_bytes=20 * COST)
-    names = [str(number) * 8 * COST for number in range(3)]
+    names = [str(number) * 2 * COST for number in range(3)]
     for name in names:
         tails.seed(name, page(1, 0, top=0), current=True)
     assert [tails.get(name) is not None for name in names] == [False, True, True]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chatserver.errors import ActionError
 from chatserver.store import checkpoints
 from chatserver.store.checkpoints import Checkpoints
+from chatserver.store.sqlite import SqliteStore
 from tests.core.stores import add, bodies, opened, publication
 
 PAGE = 4096
@@ -28,6 +30,11 @@ def path(tmp_path: Path) -> Path:
 
 def log_size(path: Path) -> int:
     return path.with_name(f"{path.name}-wal").stat().st_size
+
+
+async def go_on(store: SqliteStore) -> None:
+    while True:
+        await add(store, publication(body=BODY))
 
 
 async def test_what_is_stored_gets_into_the_file_while_the_store_goes_on(path: Path) -> None:
@@ -65,6 +72,40 @@ async def test_the_writer_copies_the_rest_of_a_long_log_itself(
                 await add(store, *[publication(body=BODY)] * 50)
         pages, copied = rests[0]
         assert copied == pages >= 100
+
+
+async def test_large_bodies_make_the_log_no_longer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "PART", 1000)
+    monkeypatch.setattr(checkpoints, "LONGEST", 2000)
+    async with opened(path) as store:
+        size = path.stat().st_size
+        async with asyncio.timeout(20):
+            for _ in range(4):
+                await add(store, *[publication(body=BODY * 20)] * 20)
+            while path.stat().st_size < size + 1000 * PAGE:
+                await bodies(store)
+
+
+async def test_a_log_that_could_not_be_synced_ends_storing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite tells it to whoever copies, and not to the next commit."""
+    lost = sqlite3.OperationalError("disk I/O error")
+    lost.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+    lost.sqlite_errorname = "SQLITE_IOERR_FSYNC"
+
+    class Broken:
+        def execute(self, statement: str) -> None:
+            raise lost
+
+    async with opened(path) as store:
+        monkeypatch.setattr(store._committer._checkpoints, "_copying", Broken())
+        with pytest.raises(ActionError, match="no longer store"):
+            await asyncio.wait_for(go_on(store), 20)
+        assert "STORING HAS FAILED" in (store.failure or "")
+        monkeypatch.undo()
 
 
 async def test_the_log_grows_while_somebody_reads_old_rows_and_not_afterwards(path: Path) -> None:

@@ -76,6 +76,34 @@ async def test_the_searches_of_others_come_between_those_of_one(
             assert (await ann.expect("search"))["results"] == []
 
 
+@pytest.mark.parametrize(
+    ("action", "asked"),
+    [("history", {"since": 0}), ("reactions", {"offset": 1}), ("search", {"text": "secret"})],
+)
+async def test_who_has_left_reads_nothing_of_what_is_said_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, asked: dict[str, object]
+) -> None:
+    held = Held()
+    for read in ("thread", "reactions", "search"):
+        monkeypatch.setattr(SqliteStore, read, held.back(getattr(SqliteStore, read)))
+    async with kept(tmp_path) as server:
+        (ann, _), (bob, _) = [await enter(server, user) for user in ("ann", "bob")]
+        await say(ann, "one")
+        first = {"history": {"thread": 1}}.get(action, asked)
+        await ann.send(action, id=1, **first)
+        await held.next()
+        await ann.send(action, id=2, **asked)
+        await ann.send("leave", id=3)
+        while "ann" in str(await bob.request("members")):
+            pass
+        assert (await bob.request("message", text="the secret"))["action"] == "sent"
+        held.go_on.set()
+        assert (await ann.expect(action))["id"] == 1
+        answer = await ann.receive()
+        assert answer["id"] == 2
+        assert answer.get("code") == "not_joined" or answer.get("results") == []
+
+
 async def test_who_asks_for_reactions_waits_for_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
