@@ -92,19 +92,20 @@ def fold(offset: int, message: Publication, changes: Iterable[Publication]) -> b
     """
     news: dict[str, object] = {}
     given: dict[str, dict[str, None]] = {}
+    pinned = False
     for each, change in _read(changes if message.body else ()):
         match each.kind:
             case "edit" if change.text is not UNSET:
-                news |= {"text": change.text, "edited": each.timestamp}
+                news = {"text": change.text, "edited": each.timestamp}
             case "reaction":
                 _react(given, each, change)
             case "pin":
-                news["pinned"] = not change.remove
+                pinned = not change.remove
+    if pinned:
+        news["pinned"] = True
     told = {emoji: _told(senders) for emoji, senders in given.items() if senders}
     if told:
         news["reactions"] = dict(islice(told.items(), MOST_EMOJIS))
-    if not news.get("pinned", True):
-        del news["pinned"]
     if not news:
         return placed(message.body, offset)
     return encode_event({**_event.decode(message.body), **news, "offset": offset})

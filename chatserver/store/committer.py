@@ -10,14 +10,14 @@ from collections.abc import Callable
 from time import monotonic, time
 from typing import Final
 
-from chatserver.errors import ActionError, ErrorCode
+from chatserver.errors import ActionError
 from chatserver.pending import Pending
 from chatserver.publications import Publication, Published
 from chatserver.stats import StoreStats
 from chatserver.store import Moves, Settle, Trimmed, unavailable
 from chatserver.store.batch import Batch
 from chatserver.store.checkpoints import Checkpoints
-from chatserver.store.failures import Verdict, broken, is_of_disk, judge
+from chatserver.store.failures import FAULT, Verdict, broken, is_of_disk, judge
 from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
 from chatserver.store.threads import leave_signals
@@ -33,12 +33,6 @@ REST: Final = 9
 
 AT_ONCE: Final = 512
 """Outcomes settled in one tick: the loop stays lively, and the next batch begins to fill."""
-
-FAULT: Final = Verdict(
-    ActionError(ErrorCode.INTERNAL_ERROR, "That could not be stored"),
-    fatal=False,
-    log="messages are refused after a fault in the store",
-)
 
 Judge = Callable[[Publication], ActionError | None]
 """Tell why a publication that is queued behind a refusal is refused as well, if it is."""

@@ -38,6 +38,14 @@ class Verdict(Struct, frozen=True):
     log: str
 
 
+FAULT: Final = Verdict(
+    ActionError(ErrorCode.INTERNAL_ERROR, "That could not be stored"),
+    fatal=False,
+    log="messages are refused after a fault in the store",
+)
+"""For what is no error of SQLite: a fault in our own code."""
+
+
 def code_of(error: sqlite3.Error) -> int:
     """Return SQLite's extended result code."""
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)

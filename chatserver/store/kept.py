@@ -170,15 +170,17 @@ class Kept:
         """Read what is pinned, backwards from before an offset, or from the newest on."""
         last = len(self._pins) if before is None else bisect_left(self._pins, before)
         entries: list[Entry] = []
-        left = MOST_CHANGES
+        size, left = 0, MOST_CHANGES
         for offset in reversed(self._pins[:last]):
-            if len(entries) > limit or left <= 0:
+            if len(entries) > limit or size > max_bytes or left <= 0:
                 break
             changes = self.changes_of(offset)
             left -= 1 + len(changes)
             end = offset
             if is_pinned(changes):
-                entries.append((offset, self.publications[offset - self.first]))
+                pinned = self.publications[offset - self.first]
+                entries.append((offset, pinned))
+                size += len(pinned.body)
         else:
             end = self.first
         return self._page(entries, limit, max_bytes, end=end, edge=self.first)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chatserver.fold import Messages, Reactions
@@ -57,6 +57,8 @@ async def backwards(store: Store, limit: int, max_bytes: int) -> list[tuple[int,
     st.integers(1, 9),
     st.integers(1, 800),
 )
+@example([message(), edit(1), pin(1), edit(1)], {0}, 1, 800)
+@example([message(), message(), pin(1, remove=True), pin(2)], {0}, 1, 1)
 @settings(max_examples=50)
 def test_the_file_tells_what_memory_tells(
     sent: list[Publication], offsets: set[int], limit: int, max_bytes: int
