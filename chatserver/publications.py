@@ -16,7 +16,7 @@ MOST_UNREAD: Final = 1000
 """Messages at which counting ends: there are so many, or more."""
 
 COST: Final = 400
-"""Bytes that a publication takes in memory beside its body, and a room or page beside those."""
+"""Bytes that a publication takes in memory beside its body; see also `cost_of`."""
 
 STAMPED: Final = b',"timestamp":"'
 """Begins what the server adds to an event; found last, as within a text the quotes are escaped."""
@@ -217,6 +217,14 @@ def fitting(publications: list[Publication], max_bytes: int) -> list[Publication
         if index and size > max_bytes:
             return publications[:index]
     return publications
+
+
+def cost_of(room: str) -> int:
+    """Return the bytes that a room, or a page of it, takes in memory beside what is in it.
+
+    Not by `getsizeof`, which says more of a name once it has been encoded.
+    """
+    return COST + 4 * len(room)
 
 
 def size_of(publications: Iterable[Publication]) -> int:

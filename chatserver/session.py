@@ -185,7 +185,7 @@ class Session:
 
     Attributes:
         user: The user behind it, shared with the user's other connections.
-        place: Its user and the room it has joined last; kept by the hub.
+        place: Its user and the room joined last; the hub keeps it, as each message asks for it.
         sink: Where answers and events go.
         state: Typed state of middlewares and plugins.
         max_message_size: Bytes a message may have, as announced in `welcome`.

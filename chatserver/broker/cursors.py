@@ -179,5 +179,4 @@ def _move(cursors: dict[str, Position], room: str, position: Position | None) ->
 
 
 def _size(rooms: Iterable[str]) -> int:
-    # Not `getsizeof`, which says more of a name once it has been encoded.
     return sum(1 + len(room) // LONG for room in rooms)

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from chatserver.broker.reads import Wanted
 from chatserver.fold import Messages
-from chatserver.publications import COST, Page
+from chatserver.publications import Page, cost_of
 
 T = TypeVar("T", Page, Messages)
 
@@ -49,4 +49,4 @@ class Pages(Generic[T]):
 
 
 def _size(room: str, page: Page | Messages) -> int:
-    return COST + 4 * len(room) + 2 * page.size
+    return cost_of(room) + 2 * page.size

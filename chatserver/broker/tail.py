@@ -16,6 +16,7 @@ from chatserver.publications import (
     Publication,
     RoomState,
     Unread,
+    cost_of,
     count_unread,
     fitting,
     size_of,
@@ -244,11 +245,11 @@ class Tails:
         """Forget a room."""
         tail = self._tails.pop(room, None)
         if tail is not None:
-            self._size -= tail.size + COST + 4 * len(room)
+            self._size -= tail.size + cost_of(room)
 
     def _begin(self, room: str, tail: Tail) -> Tail:
         self._tails[room] = tail
-        self._size += COST + 4 * len(room)
+        self._size += cost_of(room)
         return tail
 
     def _fit(self, tail: Tail, before: int) -> None:

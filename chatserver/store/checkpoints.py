@@ -65,8 +65,18 @@ class Checkpoints:
             sqlite3.Error: What the log holds may not be on the disk: syncing it has failed, and the
                 next commit would not be told.
         """
+        self._copy_if_due(stored)
         if self._unsynced is not None:
             raise self._unsynced
+
+    def close(self) -> None:
+        """End the thread; called in the writer's, which closes its connection afterwards."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+        self._copying.close()
+
+    def _copy_if_due(self, stored: int) -> None:
         written = self._writing.total_changes - self._changes
         if not written:
             return
@@ -78,18 +88,9 @@ class Checkpoints:
             self._long = False
             self._pages = 0
             self._copy(self._writing)
-            if self._unsynced is not None:
-                raise self._unsynced
         elif self._pages >= PART:
             self._pages = 0
             self._wake.set()
-
-    def close(self) -> None:
-        """End the thread; called in the writer's, which closes its connection afterwards."""
-        self._stopping = True
-        self._wake.set()
-        self._thread.join()
-        self._copying.close()
 
     def _run(self) -> None:
         leave_signals()

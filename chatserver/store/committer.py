@@ -281,11 +281,12 @@ class Committer:
 
     def _follow(self) -> None:
         stored, self._stored = self._stored, 0
+        if self.failure is not None:
+            return
         try:
             self._checkpoints.follow(stored)
         except sqlite3.Error as error:
-            if self.failure is None:
-                self._stop_where_disk_fails(error)
+            self._stop_where_disk_fails(error)
 
     def _fail(self, batch: Batch, verdict: Verdict) -> None:
         if verdict.fatal:

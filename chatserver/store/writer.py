@@ -291,11 +291,9 @@ class Writer:
                     refused[each.room, each.user] = FULL
                 else:
                     left -= size
-            if refused and not each.erases:
-                refusal = refused.get((each.room, each.user))
-                if refusal is not None:
-                    outcomes.append(refusal)
-                    continue
+            if refused and not each.erases and (refusal := refused.get((each.room, each.user))):
+                outcomes.append(refusal)
+                continue
             if target is not None:
                 if written[each.room] < target <= room.top:
                     self._insert(values, width)
