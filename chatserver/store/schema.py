@@ -83,16 +83,23 @@ SEARCH: Final = """CREATE VIRTUAL TABLE search USING fts5(
 
 
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
-    """Open a connection of our settings, without touching the file yet.
+    """Open a connection of our settings.
 
     Args:
         path: The file.
         timeout: Seconds to wait for another program's lock.
+
+    Raises:
+        sqlite3.Error: It cannot be opened, or is no database.
     """
     connection = sqlite3.connect(
         path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=64
     )
-    connection.execute("PRAGMA cache_size = -16384")
+    try:
+        connection.execute("PRAGMA cache_size = -16384")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

