@@ -8,6 +8,7 @@ from chatserver import (
     ActionError,
     Context,
     ErrorCode,
+    Hub,
     NoConfig,
     Outcome,
     Plugin,
@@ -19,6 +20,7 @@ from chatserver import (
 
 from .paging import Page
 from .recovery import Offset
+from .turns import Turns
 from .unread import read_to
 
 MOST: Final = 50
@@ -47,6 +49,10 @@ class Rooms(Struct, frozen=True):
 class CursorsPlugin(Plugin[NoConfig]):
     """Offer `read` and `rooms`."""
 
+    async def startup(self, hub: Hub) -> None:
+        """Begin with nobody who reads."""
+        self._turns = Turns()
+
     @action("read")
     async def read(self, ctx: Context, msg: Read) -> Outcome:
         """Move the user's cursor, forwards or back, and tell the user's other connections."""
@@ -69,26 +75,30 @@ class CursorsPlugin(Plugin[NoConfig]):
     @action("rooms")
     async def rooms(self, ctx: Context, msg: Rooms) -> Outcome:
         """List the rooms the user has been in, its direct rooms and those of this connection."""
-        hub, session = ctx.hub, ctx.session
-        cursors = await hub.history.cursors(session.user.id)
-        direct = await hub.history.direct_rooms(session.user.id, after=msg.after, limit=MOST + 1)
-        names = sorted(
-            room
-            for room in {*hub.joined(session), *cursors, *direct}
-            if room > msg.after and hub.allows(session, Right.JOIN, room)
-        )
-        page = Page(hub.config.limits.max_frame_out)
-        rooms: list[dict[str, object]] = []
-        after = msg.after
-        for room in names[:MOST]:
-            entry, size = await _describe(ctx, room, cursors.get(room))
-            if not page.takes(room, size=NUMBERS + size):
-                return Reply("rooms", rooms=rooms, more=True, after=after)
-            rooms.append(entry)
-            after = room
-        if len(names) > MOST:
+        async with self._turns.turn(ctx.session):
+            return await _list(ctx, msg.after)
+
+
+async def _list(ctx: Context, after: str) -> Reply:
+    hub, session = ctx.hub, ctx.session
+    cursors = await hub.history.cursors(session.user.id)
+    direct = await hub.history.direct_rooms(session.user.id, after=after, limit=MOST + 1)
+    names = sorted(
+        room
+        for room in {*hub.joined(session), *cursors, *direct}
+        if room > after and hub.allows(session, Right.JOIN, room)
+    )
+    page = Page(hub.config.limits.max_frame_out)
+    rooms: list[dict[str, object]] = []
+    for room in names[:MOST]:
+        entry, size = await _describe(ctx, room, cursors.get(room))
+        if not page.takes(room, size=NUMBERS + size):
             return Reply("rooms", rooms=rooms, more=True, after=after)
-        return Reply("rooms", rooms=rooms)
+        rooms.append(entry)
+        after = room
+    if len(names) > MOST:
+        return Reply("rooms", rooms=rooms, more=True, after=after)
+    return Reply("rooms", rooms=rooms)
 
 
 async def _describe(

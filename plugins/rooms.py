@@ -23,6 +23,7 @@ from chatserver.pairs import is_direct, pair_of
 
 from .paging import Page
 from .recovery import MOST, Since
+from .turns import Turns
 from .unread import follow, forget
 
 
@@ -63,8 +64,9 @@ class RoomsPlugin(Plugin[NoConfig]):
     """Offer `register`, `join`, `leave`, `list_rooms` and `members`."""
 
     async def startup(self, hub: Hub) -> None:
-        """Remember the hub, in whose rooms comings and goings are announced."""
+        """Remember the hub, in whose rooms comings and goings are announced; nobody reads yet."""
         self._hub = hub
+        self._turns = Turns()
 
     @action("register")
     async def register(self, ctx: Context, msg: Register) -> Outcome:
@@ -91,16 +93,16 @@ class RoomsPlugin(Plugin[NoConfig]):
             raise ActionError(
                 ErrorCode.FORBIDDEN, f"You are in {len(before)} rooms; leave one of them first"
             )
-        # Between here and the reply nothing may be awaited: it would be missing from both.
-        place = await follow(hub, session, room, msg.since, msg.last)
+        async with self._turns.turn(session):
+            place = await follow(hub, session, room, msg.since, msg.last)
+            # Between here and the reply nothing may be awaited: it would be missing from both.
+            if hub.allows(session, Right.MODERATE, room):
+                place["moderate"] = True
 
-        if hub.allows(session, Right.MODERATE, room):
-            place["moderate"] = True
+            def greet(members: int) -> None:
+                ctx.respond(Reply("joined", room=room, members=members, **place))
 
-        def greet(members: int) -> None:
-            ctx.respond(Reply("joined", room=room, members=members, **place))
-
-        hub.join(session, room, greet)
+            hub.join(session, room, greet)
         if chat.single_room:
             for other in before:
                 if other != room:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Final, TypeVar
 
@@ -44,10 +45,36 @@ class Turns:
             return begun
         if len(line) >= MOST_WAITING:
             raise _refusal("You are reading too much at once; wait for the answers")
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
-        line.append(turn)
-        return Pending(loop.create_task(self._wait(user, turn, session, read)))
+        wait = self._wait(user, self._line_up(user), session, read)
+        return Pending(asyncio.get_running_loop().create_task(wait))
+
+    def turn(self, session: Session) -> AbstractAsyncContextManager[None]:
+        """Have the user's turn for several reads that one answer needs.
+
+        A connection handles one message at a time, so as many may wait as the user has connections.
+        """
+        user = session.user.id
+        return self._reach(user, self._line_up(user))
+
+    def _line_up(self, user: str) -> "asyncio.Future[None]":
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line = self._lines.get(user)
+        if line is None:
+            self._lines[user] = deque()
+            turn.set_result(None)
+        else:
+            line.append(turn)
+        return turn
+
+    @asynccontextmanager
+    async def _reach(self, user: str, turn: "asyncio.Future[None]") -> AsyncIterator[None]:
+        try:
+            await turn
+            yield
+        finally:
+            # Who is cancelled while waiting has had no turn; who is cancelled at it passes it on.
+            if not turn.cancelled():
+                self._next(user)
 
     async def _wait(
         self,
@@ -56,13 +83,10 @@ class Turns:
         session: Session,
         read: Callable[[], Pending[T]],
     ) -> T:
-        await turn
-        try:
+        async with self._reach(user, turn):
             if session not in session.user.sessions:
                 raise _refusal("The connection is gone")
             return await read()
-        finally:
-            self._next(user)
 
     def _next(self, user: str) -> None:
         line = self._lines[user]

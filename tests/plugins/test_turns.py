@@ -123,6 +123,54 @@ async def test_who_asks_for_reactions_waits_for_its_own(
             assert (await ann.expect("reactions"))["offset"] == 1
 
 
+@pytest.mark.parametrize("action", ["join", "rooms"])
+async def test_the_connections_of_one_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    held = Held()
+    async with kept(tmp_path) as server:
+        anns = [(await enter(server, "ann"))[0] for _ in range(5)]
+        bob, _ = await enter(server, "bob")
+        for read in ("read_before", "direct_rooms"):
+            monkeypatch.setattr(SqliteStore, read, held.back(getattr(SqliteStore, read)))
+        for number, each in enumerate((*anns, bob)):
+            asked = {"room": f"room-{number}"} if action == "join" else {}
+            await each.send(action, **asked)
+        for _ in range(2):
+            await held.next()
+        # What was sent before this is asked is handled by then.
+        assert (await server.http.get("/readyz")).ok
+        assert held.asked.empty(), "the others of ann's wait"
+        held.go_on.set()
+        for each in (bob, *anns):
+            await each.expect({"join": "joined"}.get(action, action))
+
+
+async def test_who_goes_while_waiting_leaves_the_turn_to_the_next() -> None:
+    turns, ann = Turns(), connected("ann")
+    reached: list[int] = []
+
+    async def wait(number: int) -> None:
+        async with turns.turn(ann):
+            reached.append(number)
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(5):
+        async with turns.turn(ann):
+            waiting = [asyncio.create_task(wait(number)) for number in range(4)]
+            await asyncio.sleep(0)
+            waiting[1].cancel()
+            await asyncio.wait(waiting[1:2])
+            await asyncio.sleep(0)
+            assert not reached, "it had no turn to pass on"
+        # Its turn has come, and it has not gone on yet.
+        waiting[0].cancel()
+        await asyncio.wait(waiting)
+        assert reached == [2, 3]
+        async with turns.turn(ann):
+            pass
+
+
 class Asker:
     """Ask for what somebody else brings.
 
