@@ -1,6 +1,7 @@
 """Carry publications within one process and keep them in a store beside it."""
 
 import asyncio
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -43,8 +44,11 @@ ON_DISK: Final = frozenset({Durability.FULL, Durability.RELAXED})
 
 
 def store_file(data_dir: Path) -> Path:
-    """Return the store's file in a data folder."""
-    return data_dir / FILE
+    """Return the store's file in a data folder, by the one name that all its links lead to.
+
+    Lock and log lie beside that name, so that whoever comes by a link finds them.
+    """
+    return Path(os.path.realpath(data_dir / FILE))
 
 
 class EmbeddedBroker(Broker):

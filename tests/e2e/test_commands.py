@@ -145,6 +145,20 @@ def test_what_writes_keeps_off_a_running_server(config: Path) -> None:
         assert ann.ask("message", text="still here")["offset"] == 7
 
 
+def test_a_file_with_two_names_is_one_file(config: Path) -> None:
+    linked = config.parent / "elsewhere" / "data" / "chat.db"
+    linked.parent.mkdir(parents=True)
+    linked.symlink_to(config.parent / "data" / "chat.db")
+    other = configure(linked.parent.parent, server={"data_dir": "data"}, broker="embedded")
+    assert said(other) == ALL
+    with ServerProcess(config, env=OWN_FOLDER):
+        assert "is in use by process" in refused(other, "reset-epoch")
+        second = ServerProcess(other, env=OWN_FOLDER, listens=False)
+        with second:
+            assert second.wait() == 1
+        assert "is in use by process" in second.stderr
+
+
 def test_mistakes_are_told_in_one_line(config: Path, tmp_path: Path) -> None:
     (tmp_path / "all.jsonl").write_text("precious")
     line = refused(config, "export", "--output", "all.jsonl")
