@@ -123,8 +123,10 @@ class ChangesPlugin(Plugin[ChangesConfig]):
     @action("delete")
     async def delete(self, ctx: Context, msg: Delete) -> Outcome:
         """Erase the sender's own message, or a moderator anybody's."""
-        room = ctx.require_room(msg.room)
-        moderates = ctx.hub.allows(ctx.session, Right.MODERATE, room)
+        _, last = ctx.session.place
+        named = msg.room or last
+        moderates = named is not None and ctx.hub.allows(ctx.session, Right.MODERATE, named)
+        room = ctx.require_room(msg.room, Right.MODERATE if moderates else Right.WRITE)
         own = Guard(author=ctx.session.user.id, within=self.config.edit_window)
         guard = Guard() if moderates else own
         return self._publish(ctx, room, "delete", msg, {}, guard, erases=True)

@@ -192,6 +192,20 @@ async def test_only_authors_edit_and_only_they_or_moderators_delete(tmp_path: Pa
         assert await refused(stranger, "react", offset=2, room="lobby", emoji="+1") == "not_joined"
 
 
+async def test_moderators_delete_where_they_may_not_write(tmp_path: Path) -> None:
+    rooms = [{"match": "lobby", "write": ["ann"], "moderate": ["bob"]}]
+    async with kept(tmp_path, rooms=rooms) as server:
+        ann, _ = await enter(server, "ann")
+        bob, _ = await enter(server, "bob")
+        await say(ann, "one", "two", "three")
+        assert (await bob.request("delete", offset=1))["action"] == "sent"
+        assert (await bob.request("delete", offset=2, room="lobby"))["action"] == "sent"
+        assert await refused(bob, "message", text="four") == "forbidden"
+        stranger = await server.connect(headers={"Authorization": "Bearer bob-token"})
+        assert await refused(stranger, "delete", offset=3) == "not_joined"
+        assert await refused(stranger, "delete", offset=3, room="lobby") == "not_joined"
+
+
 async def test_what_is_too_old_is_the_moderators(tmp_path: Path) -> None:
     async with kept(tmp_path, {"edit_window": 1e-9}) as server:
         ann, _ = await enter(server, "ann")
