@@ -16,7 +16,7 @@ from chatserver.terminal.widgets import Messages, Prompt
 from chatserver.testing import ChatServer
 from tests.e2e.flaky import FlakyLine
 
-DEADLINE = 15.0
+DEADLINE = 30.0
 
 
 class Seat:
