@@ -121,7 +121,7 @@ async def test_what_is_unread_is_counted_until_it_is_seen(tmp_path: Path) -> Non
         await seat.type("/msg bob What?")
         await bob.expect("message", text="What?")
         await seat.read("alice What?")
-        assert seat.rooms == [" tea", " lobby", "▸dm:bob"]
+        await seat.see(lambda: seat.rooms == [" tea", " lobby", "▸dm:bob"])
         await seat.type("/join lobby")
         await seat.type("/leave")
         await seat.see(lambda: seat.rooms == [" tea", "▸dm:bob"])
