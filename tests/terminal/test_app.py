@@ -204,3 +204,12 @@ async def test_a_lost_connection_is_seen_and_what_is_typed_waits(tmp_path: Path)
         line.heal()
         await seat.see(lambda: seat.bar("#state") == "● connected as alice · lobby")
         await seat.read("alice meanwhile")
+
+
+async def test_nothing_is_drawn_while_the_screen_is_taken_down(tmp_path: Path) -> None:
+    """The timer goes on while Textual removes one widget after the other."""
+    async with ChatServer(kept(tmp_path)) as server:
+        async with seated(f"{server.url}/ws", "lobby") as seat:
+            pass
+        seat.app.refresh_state()
+        seat.app._draw()
