@@ -1,15 +1,29 @@
 """Share fixtures with all tests, and put these in order."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pytest
+from hypothesis import settings
+
+from tests.ports import kept_port
+
+# On a busy machine a deadline of property tests measures the machine.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 pytest_plugins = ["chatserver.testing.fixtures"]
 
 FIRST: Final[Sequence[str]] = ("torture", "web", "e2e")
 """The folders whose files take long: at the end every worker is to have something left to do."""
+
+
+@pytest.fixture
+def unused_tcp_port() -> Iterator[int]:
+    """Give a port that stays unused, unlike the one of pytest-asyncio's fixture."""
+    with kept_port() as port:
+        yield port
 
 
 def pytest_configure() -> None:

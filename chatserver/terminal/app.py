@@ -149,7 +149,8 @@ class ChatApp(App[int]):
         return self._home if self.talk.here is None else self.talk.here.transcript
 
     def _draw(self) -> None:
-        if not self._stale:
+        # At the end Textual removes one widget after the other, and the timer still goes.
+        if not self._stale or not self.is_running:
             return
         self._stale = False
         talk = self.talk

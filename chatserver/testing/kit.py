@@ -19,7 +19,7 @@ from chatserver.config.load import Settings, settings_of
 from chatserver.middleware import AnyMiddleware
 from chatserver.plugin import AnyPlugin
 
-DEADLINE: Final = 5.0
+DEADLINE: Final = 15.0
 """Seconds after which something expected is missing."""
 
 Frame = dict[str, object]

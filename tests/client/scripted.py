@@ -12,7 +12,7 @@ from aiohttp import WSMsgType, web
 
 from chatserver.client import Backoff
 
-DEADLINE: Final = 10.0
+DEADLINE: Final = 20.0
 
 Frame = dict[str, object]
 Answer = Callable[[Frame], Frame | None]

@@ -132,7 +132,7 @@ async def test_reading_goes_on_when_there_is_room_again() -> None:
     await turn()
     assert not waiting.done()
     first.set_result(None)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await waiting
     desk.now()
     assert desk.full, "what is there already waits behind what is not"
@@ -146,13 +146,13 @@ async def test_an_outcome_behind_an_unfinished_one_makes_no_room() -> None:
     await turn()
     assert not waiting.done()
     first.set_result(None)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await waiting
 
 
 async def test_waiting_for_all_outlasts_each() -> None:
     desk = Desk()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await desk.queue.empty()
     first, second = desk.later(), desk.later()
     waiting = asyncio.create_task(desk.queue.empty())
@@ -160,7 +160,7 @@ async def test_waiting_for_all_outlasts_each() -> None:
     await turn()
     assert not waiting.done()
     second.set_exception(ActionError("unavailable", "The disk is full"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await waiting
     assert [code for _, code in desk.settled] == [None, "unavailable"]
 

@@ -63,7 +63,7 @@ class Bench:
         return [publication.body for publication, _ in self.delivered]
 
     async def settle(self, *outcomes: Pending[Published]) -> list[Published]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return [await outcome for outcome in outcomes]
 
 
@@ -229,7 +229,7 @@ async def test_ending_settles_what_is_pending(broker: Broker) -> None:
     await broker.startup(bench.deliver)
     broker.subscribe("lobby")
     outcomes = [broker.publish(publication()) for _ in range(50)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await broker.cleanup()
     assert all(outcome.is_done for outcome in outcomes)
     assert len([outcome.result() for outcome in outcomes]) == len(bench.delivered) == 50
@@ -241,7 +241,7 @@ async def test_ending_settles_what_is_pending(broker: Broker) -> None:
 async def read(
     bench: Bench, *, after: int | None = None, before: int | None = None, limit: int = 1000
 ) -> Page | None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return await bench.broker.publications(
             "lobby", after=after, before=before, limit=limit, max_bytes=2**20
         )
@@ -340,7 +340,7 @@ async def test_a_search_finds_what_is_on_disk_in_the_rooms_asked_for(bench: Benc
     hits: list[object] = []
     before = None
     while True:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             found = await bench.broker.search(
                 ["lobby"], "hello", before=before, limit=2, max_bytes=2**20
             )
@@ -408,7 +408,7 @@ async def test_rooms_of_two_with_a_history_are_found(bench: Bench) -> None:
 async def folded(
     bench: Bench, *, after: int | None = None, before: int | None = None, limit: int = 1000
 ) -> Messages | None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return await bench.broker.messages(
             "lobby", after=after, before=before, limit=limit, max_bytes=2**20
         )
@@ -472,7 +472,7 @@ async def test_pins_and_who_reacted_are_read_wherever_they_are(bench: Bench) -> 
 
 async def test_a_thread_is_a_message_and_what_answers_it(bench: Bench) -> None:
     async def thread(root: int, after: int, limit: int) -> Messages | None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await bench.broker.thread(
                 "lobby", root, after=after, limit=limit, max_bytes=2**20
             )

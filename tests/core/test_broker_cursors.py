@@ -58,7 +58,7 @@ async def store() -> AsyncIterator[Gated]:
 
 
 async def happens(event: asyncio.Event) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await event.wait()
     event.clear()
 

@@ -132,7 +132,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def whole(pending: Pending[Page | None]) -> Page:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         page = await pending
     assert page is not None
     return page
@@ -161,7 +161,7 @@ async def test_equal_reads_are_one_page_until_something_is_published(stage: Stag
 
 
 async def messages(stage: Stage, **bounds: int) -> Messages:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         page = await stage.broker.messages("lobby", **{"limit": 50, "max_bytes": 2**20, **bounds})
     assert page is not None
     return page
@@ -201,7 +201,7 @@ async def test_a_read_from_before_a_delivery_is_not_shared_with_who_asks_after(
 ) -> None:
     stage.store.read_on.clear()
     early = stage.history()
-    await asyncio.wait_for(stage.store.snapshots.wait(), 5)
+    await asyncio.wait_for(stage.store.snapshots.wait(), 20)
     await stage.publish(1)[0]
     late = stage.history()
     stage.store.read_on.set()
@@ -212,7 +212,7 @@ async def test_a_read_from_before_a_delivery_is_not_shared_with_who_asks_after(
 async def test_memory_does_not_know_more_than_was_delivered(stage: Stage) -> None:
     stage.store.settle_on = False
     outcome = stage.publish(1)[0]
-    await asyncio.wait_for(stage.store.committed.wait(), 5)
+    await asyncio.wait_for(stage.store.committed.wait(), 20)
     assert (await whole(stage.history())).state.top == 3
     assert stage.delivered == []
     state, page = stage.broker.position("lobby"), stage.history(after=2)
@@ -243,7 +243,7 @@ async def test_a_room_does_not_begin_behind_its_end_while_members_are_behind_the
     await stage.publish(1)[0]
     stage.store.settle_on = False
     outcomes = stage.publish(40)
-    await asyncio.wait_for(stage.store.trimmed.wait(), 5)
+    await asyncio.wait_for(stage.store.trimmed.wait(), 20)
     ahead = (await whole(stage.history())).state
     assert (ahead.top, ahead.oldest) == (42, 33)
     for first, oldest in ((2, 2), (33, 33)):
@@ -303,7 +303,7 @@ async def test_what_retention_has_removed_is_not_read_from_memory(
     await broker.startup(lambda publication, position: None)
     for _ in range(26):
         await broker.publish(publication())
-    await asyncio.wait_for(broker.told.wait(), 5)
+    await asyncio.wait_for(broker.told.wait(), 20)
     page = await whole(broker.publications("lobby", after=0, limit=100, max_bytes=2**20))
     newest = broker.publications("lobby", limit=100, max_bytes=2**20)
     assert newest.is_done, "the others are still read from memory"
@@ -325,7 +325,7 @@ async def test_what_was_swept_is_not_read_from_memory_though_cleaning_behind_it_
     broker = Trimming(tmp_path / "chat.db", Keeping(age=3600.0))
     await broker.startup(lambda publication, position: None)
     await broker.publish(publication(timestamp="2020-01-01T00:00:00.000Z"))
-    await asyncio.wait_for(broker.told.wait(), 5)
+    await asyncio.wait_for(broker.told.wait(), 20)
     page = broker.messages("lobby", limit=9, max_bytes=2**20)
     assert page.is_done
     read = await page
@@ -345,9 +345,9 @@ async def test_what_is_swept_while_it_is_read_does_not_come_back(
     stage = await Stage(tmp_path / "chat.db", rules=lambda room: keeping).start()
     stage.store.read_on.clear()
     early = stage.history()
-    await asyncio.wait_for(stage.store.snapshots.wait(), 5)
+    await asyncio.wait_for(stage.store.snapshots.wait(), 20)
     keeping = Keeping(age=3600.0)
-    await asyncio.wait_for(stage.store.trimmed.wait(), 5)
+    await asyncio.wait_for(stage.store.trimmed.wait(), 20)
     await stage.broker.publish(publication(timestamp="2999-01-01T00:00:00.000Z"))
     stage.store.read_on.set()
     assert (await whole(early)).first == 1
@@ -390,7 +390,7 @@ async def test_nothing_overtakes_in_a_room_and_other_rooms_do_not_wait(stage: St
     stage.broker.subscribe("tea")
     stage.broker.publish(Publication("tea", b"{}", STAMP, stored=False))
     assert stage.delivered == [0]
-    await asyncio.wait_for(stage.store.committed.wait(), 5)
+    await asyncio.wait_for(stage.store.committed.wait(), 20)
     stage.store.settle_all()
     await outcome
     assert stage.delivered == [0, 3, 0]
@@ -414,7 +414,7 @@ async def test_what_waits_behind_a_stuck_store_is_bounded(stage: Stage) -> None:
         assert delivered == passing[: max(0, number - MOST)]
         stage.broker.publish(publication_passing(body, ephemeral=number % 2 == 0))
     assert delivered == passing[:5]
-    await asyncio.wait_for(stage.store.committed.wait(), 5)
+    await asyncio.wait_for(stage.store.committed.wait(), 20)
     stage.store.settle_all()
     await outcome
     assert delivered == [*passing[:5], stored, *passing[5:]]

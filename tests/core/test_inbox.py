@@ -18,7 +18,7 @@ async def served(client: AiohttpClient, handle: Callable[[Inbox], Awaitable[None
         socket = WebSocketResponse(autoping=False)
         await socket.prepare(request)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await handle(Inbox.of(socket))
         except Exception as error:
             failed.append(error)

@@ -187,7 +187,7 @@ async def test_callers_are_told_in_the_order_they_asked() -> None:
     pending.when_done(lambda: order.put_nowait("second"))
     assert order.empty()
     source.set_result(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert [await order.get() for _ in range(3)] == ["first", "changed", "second"]
 
 
@@ -197,7 +197,7 @@ async def test_callers_are_told_of_failures_too() -> None:
     told = asyncio.Event()
     pending.when_done(told.set)
     source.set_exception(ActionError("unavailable", "The disk is full"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await told.wait()
     assert pending.is_done
 

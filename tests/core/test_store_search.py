@@ -22,6 +22,13 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
         yield store
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let searches take their time: on a busy machine the brake is let go late."""
+    monkeypatch.setattr(searcher, "TURN", 60.0)
+    monkeypatch.setattr(searcher, "PATIENCE", 60.0)
+
+
 class Brake:
     """Hold a store's searches up at each step that SQLite makes, until let go."""
 

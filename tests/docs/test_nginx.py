@@ -82,9 +82,9 @@ def proxy(nginx: str, chat: ChatServer, unused_tcp_port: int, tmp_path: Path) ->
     user = "user root;" if os.getuid() == 0 else ""
     (tmp_path / "nginx.conf").write_text(FRAME.format(folder=tmp_path, user=user))
     command = [nginx, "-e", f"{tmp_path}/error.log", "-c", f"{tmp_path}/nginx.conf"]
-    subprocess.run(command, check=True, timeout=10)
+    subprocess.run(command, check=True, timeout=30)
     yield f"https://127.0.0.1:{unused_tcp_port}"
-    subprocess.run([*command, "-s", "stop"], check=True, timeout=10)
+    subprocess.run([*command, "-s", "stop"], check=True, timeout=30)
 
 
 @pytest.fixture

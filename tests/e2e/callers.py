@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 LOOPS = ("asyncio", "uvloop")
-DEADLINE = 10.0
+DEADLINE = 20.0
 
 Frame = dict[str, object]
 

@@ -100,6 +100,13 @@ class FlakyLine:
         traceback: TracebackType | None,
     ) -> None:
         assert self._server is not None
+        # A close in the tick in which asyncio accepts a connection would leave that open: accept
+        # nothing more, and let what was accepted get as far as its task.
+        for listening in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listening)
+        self.dead = True
+        for _ in range(4):
+            await asyncio.sleep(0)
         self._server.close()
         self.reset()
         for task in self._tasks:

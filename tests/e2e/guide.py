@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from tests.e2e.process import ServerProcess
 
 GUIDE = Path(__file__).parents[2] / "examples" / "guide"
-WITHIN = 5
+WITHIN = 20
 
 Frame = dict[str, object]
 Sample = Callable[[str], ServerProcess]

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -11,6 +12,7 @@ from typing import Final, Literal
 from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
 from tests.e2e import process
+from tests.ports import kept_port
 from tests.web.node import axe
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
@@ -67,19 +69,21 @@ class Servers:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: list[ServerProcess] = []
+        self._ports = ExitStack()
 
     async def __call__(self, **settings: object) -> ServerProcess:
         """Start a server with these sections in its configuration."""
         folder = self._folder / str(len(self._running))
         folder.mkdir()
-        server = ServerProcess(folder, settings)
+        server = ServerProcess(folder, settings, self._ports.enter_context(kept_port()))
         self._running.append(server)
         await server.start()
         return server
 
     async def stop(self) -> None:
-        for server in self._running:
-            await server.stop()
+        with self._ports:
+            for server in self._running:
+                await server.stop()
 
 
 @dataclass

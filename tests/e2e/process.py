@@ -10,7 +10,7 @@ from typing import Final, Self
 from tests.e2e.forks import Fork
 from tests.e2e.programs import Program
 
-START_WITHIN: Final = 20.0
+START_WITHIN: Final = 40.0
 """Seconds a server has until it says where it listens."""
 
 RUN_WITHIN: Final = 40.0

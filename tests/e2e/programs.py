@@ -16,10 +16,10 @@ from typing import IO, Final, Self
 
 from tests.e2e.forks import Fork
 
-OUTPUT_WITHIN: Final = 10.0
+OUTPUT_WITHIN: Final = 20.0
 """Seconds a program has for what it is expected to print next."""
 
-STOP_WITHIN: Final = 20.0
+STOP_WITHIN: Final = 30.0
 """Seconds a program has to end after SIGTERM, before it is killed."""
 
 

@@ -6,7 +6,7 @@ import struct
 from types import TracebackType
 from typing import Self
 
-DEADLINE = 5.0
+DEADLINE = 20.0
 
 
 class RawClient:

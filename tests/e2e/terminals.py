@@ -79,3 +79,17 @@ class Terminal:
             return False
         self.shown += chunk.decode(errors="replace")
         return bool(chunk)
+
+
+def read_all(terminal: int) -> str:
+    """Read a pseudo terminal until its other end is closed, which Linux calls an I/O error."""
+    text = b""
+    while True:
+        try:
+            chunk = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        text += chunk
+    return text.decode().replace("\r\n", "\n")

@@ -225,7 +225,7 @@ async def test_a_reset_in_the_middle_of_a_frame_cleans_up(chat: ChatServer, witn
 
 async def test_a_key_that_is_no_text_is_refused(chat: ChatServer) -> None:
     def knock() -> bytes:
-        with socket.create_connection(("127.0.0.1", int(chat.url.rpartition(":")[2])), 5) as raw:
+        with socket.create_connection(("127.0.0.1", int(chat.url.rpartition(":")[2])), 20) as raw:
             raw.sendall(
                 b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
                 b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"

@@ -15,6 +15,7 @@ import pytest
 from tests.e2e import process
 from tests.e2e.callers import call, configure
 from tests.e2e.process import ServerProcess
+from tests.e2e.terminals import read_all
 
 OWN_FOLDER = {"CHATSERVER_SERVER__DATA_DIR": None}
 
@@ -191,21 +192,22 @@ def test_usage_is_told(config: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "drawn", "last"),
     [
-        (["export", "--output", "more.jsonl"], b"Exporting [", b"Exported 6 messages.\r\n"),
-        (["import", "all.jsonl"], b"Importing [", b"Imported 6 messages in 1 rooms.\r\n"),
+        (["export", "--output", "more.jsonl"], "Exporting [", "Exported 6 messages.\n"),
+        (["import", "all.jsonl"], "Importing [", "Imported 6 messages in 1 rooms.\n"),
     ],
 )
 def test_progress_is_seen_on_a_terminal(
-    config: Path, command: list[str], drawn: bytes, last: bytes
+    config: Path, command: list[str], drawn: str, last: str
 ) -> None:
     if command[0] == "import":
         done(config, "export", "--output", "all.jsonl")
         (config.parent / "data" / "chat.db").unlink()
     parent, child = pty.openpty()
     program = [sys.executable, "-m", "chatserver", "--config", str(config), *command]
-    ran = subprocess.run(program, stderr=child, timeout=30, cwd=config.parent, check=False)
+    ran = subprocess.run(program, stderr=child, timeout=60, cwd=config.parent, check=False)
     os.close(child)
-    seen = os.read(parent, 4096)
+    # The kernel hands over what was written by and by.
+    seen = read_all(parent)
     os.close(parent)
     assert ran.returncode == 0
     assert drawn in seen

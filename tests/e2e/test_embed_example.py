@@ -23,7 +23,7 @@ def start(folder: Path) -> Program:
 
 def address(shop: Program) -> str:
     """Wait for the shop to say where it is."""
-    return shop.out.expect(r"Running on (http://localhost:\d+)", timeout=20)[1]
+    return shop.out.expect(r"Running on (http://localhost:\d+)", timeout=40)[1]
 
 
 @pytest.fixture(scope="module")

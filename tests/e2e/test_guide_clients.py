@@ -18,7 +18,7 @@ from tests.e2e.programs import Program
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT.parent / "shared" / "seed" / "clients"
 PORT = 8765
-WITHIN = 15
+WITHIN = 40
 
 pytestmark = [
     pytest.mark.skipif(

@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 
 from tests.e2e.callers import DEADLINE, Caller, call, configure
 from tests.e2e.process import ServerProcess
+from tests.e2e.terminals import read_all
 
 FAULTY = """
 import time
@@ -243,17 +244,3 @@ def test_on_a_terminal_it_is_written_for_people(
     below = [line for line, match in zip(lines, matches, strict=True) if not match]
     assert all(line.startswith("    ") for line in below)
     assert "    2026-11-22T00:00:00.000Z ERROR forged\\x1b[31m" in below
-
-
-def read_all(terminal: int) -> str:
-    """Read a pseudo terminal until its other end is closed, which Linux calls an I/O error."""
-    text = b""
-    while True:
-        try:
-            chunk = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not chunk:
-            break
-        text += chunk
-    return text.decode().replace("\r\n", "\n")

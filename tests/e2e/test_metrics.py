@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from chatserver.testing import ChatServer, Peer
 from chatserver.web.metrics import OTHER
 from tests.e2e.raw import RawClient
 
-DEADLINE = 5.0
 CUT_OFF_WITHIN = 30.0
 """Seconds: the kernel takes megabytes for whoever does not read before the server notices."""
 CONFIG: dict[str, object] = {
@@ -57,6 +57,7 @@ async def server() -> AsyncIterator[ChatServer]:
 
 
 async def test_a_conversation_in_numbers(server: ChatServer) -> None:
+    began = time.monotonic()
     alice = await server.connect("alice", "lobby")
     bob = await server.connect("bob", "lobby", "den")
     before = await read(server.http)
@@ -95,7 +96,7 @@ async def test_a_conversation_in_numbers(server: ChatServer) -> None:
     assert grown("sent_bytes_total") == 2 * (received + 10 * 2)
     assert grown("handler_seconds_count", action="message") == 10
     assert grown("handler_seconds_bucket", action="message", le="+Inf") == 10
-    assert 0 < grown("handler_seconds_sum", action="message") < DEADLINE
+    assert 0 < grown("handler_seconds_sum", action="message") < time.monotonic() - began
 
     await bob.close()
     await alice.expect("notification", text="bob left lobby")
@@ -105,6 +106,7 @@ async def test_a_conversation_in_numbers(server: ChatServer) -> None:
 
 
 async def test_what_is_stored_in_numbers() -> None:
+    began = time.monotonic()
     async with ChatServer({"store": {"max_rooms": 1}}) as server:
         alice = await server.connect("alice", "lobby", "den")
         for number in range(10):
@@ -116,7 +118,7 @@ async def test_what_is_stored_in_numbers() -> None:
         assert metrics.value("stored_total") == 5
         assert metrics.value("store_refused_total") == 1
         assert metrics.value("store_commit_seconds_count") == 11
-        assert 0 < metrics.value("store_commit_seconds_sum") < DEADLINE
+        assert 0 < metrics.value("store_commit_seconds_sum") < time.monotonic() - began
         assert metrics.value("store_bytes") > 4096
         assert metrics.value("store_queued") == 0
         assert metrics.value("store_failed") == 0

@@ -247,7 +247,7 @@ async def test_an_announced_close_is_waited_for(home: ServerProcess, visit: Visi
     alice, bob, wire = await watched(home, visit)
     wire.send(action="reconnect", after_ms=60_000, reason="Maintenance")
     await wire.close(3001)
-    await expect(alice.page.locator(".countdown")).to_have_text(re.compile(r"in (60|59|58|57) s"))
+    await expect(alice.page.locator(".countdown")).to_have_text(re.compile(r"in (60|5\d) s"))
     await alice.page.clock.fast_forward(40_000)
     await alice.expect_state("Offline")
     await alice.page.clock.fast_forward(21_000)
@@ -366,7 +366,7 @@ async def test_a_busy_server_says_when_to_come_back(serve: Servers, visit: Visit
     await server.stop()
     trouble = alice.page.locator("#trouble")
     await expect(trouble).to_contain_text("(Full house)", timeout=BACK_WITHIN * 1000)
-    await expect(trouble).to_contain_text(re.compile(r"in (50|49|48) s"))
+    await expect(trouble).to_contain_text(re.compile(r"in (50|4\d) s"))
 
 
 async def test_a_browser_without_storage_can_chat(home: ServerProcess, visit: Visits) -> None:

@@ -22,7 +22,8 @@ def config(tmp_path: Path, **plugins: object) -> dict[str, object]:
 
 @pytest.fixture
 def chat_config(tmp_path: Path) -> dict[str, object]:
-    return config(tmp_path)
+    # On a busy machine an interval might end amid a test.
+    return config(tmp_path, typing={"interval": 60})
 
 
 async def enter(chat: ChatServer, name: str, room: str = "lobby") -> Peer:
@@ -95,16 +96,18 @@ async def test_a_device_less_and_a_flapping_connection_are_not_mentioned(
         await ann.silent()
 
 
-async def test_who_comes_back_in_time_and_leaves_for_good_is_told_once(chat: ChatServer) -> None:
-    ann = await enter(chat, "ann")
-    await users(ann)
-    bob = await enter(chat, "bob")
-    await ann.expect("presence", state="online")
-    await bob.send("leave")
-    await bob.request("join", room="lobby")
-    await bob.close()
-    await ann.expect("presence", state="offline", sender="bob")
-    await ann.silent()
+async def test_who_comes_back_in_time_and_leaves_for_good_is_told_once(tmp_path: Path) -> None:
+    # Long enough to be back in time on a busy machine.
+    async with ChatServer(config(tmp_path, presence={"grace": 2})) as chat:
+        ann = await enter(chat, "ann")
+        await users(ann)
+        bob = await enter(chat, "bob")
+        await ann.expect("presence", state="online")
+        await bob.send("leave")
+        await bob.request("join", room="lobby")
+        await bob.close()
+        await ann.expect("presence", state="offline", sender="bob")
+        await ann.silent()
 
 
 async def test_what_was_told_last_is_how_it_is(tmp_path: Path) -> None:
@@ -224,8 +227,9 @@ async def test_typing_is_shown_once_an_interval_and_room(chat: ChatServer) -> No
     await bob.request("join", room="tea")
     for room in ("lobby", "lobby", "tea", "lobby"):
         assert (await bob.request("typing", room=room))["action"] == "ok"
-    await ann.expect("typing", room="lobby")
-    await ann.expect("typing", room="tea")
+    # What is told in two rooms may come in either order.
+    shown = {str((await ann.expect("typing"))["room"]) for _ in range(2)}
+    assert shown == {"lobby", "tea"}
     await ann.silent()
     assert (await bob.request("typing", room="elsewhere"))["code"] == "not_joined"
 

@@ -18,6 +18,7 @@ from tests.e2e.raw import RawClient
 
 STUBBORN = """
 import asyncio, time
+from pathlib import Path
 
 from chatserver import Middleware, NoConfig, Plugin, Reply, action
 
@@ -27,6 +28,13 @@ class StubbornPlugin(Plugin[NoConfig]):
     async def slow(self, ctx):
         print("started", flush=True)
         await asyncio.sleep(0.3)
+        return Reply("stubborn.done")
+
+    @action("stubborn.hold")
+    async def hold(self, ctx):
+        print("started", flush=True)
+        while not Path(__file__).with_name("go on").exists():
+            await asyncio.sleep(0.01)
         return Reply("stubborn.done")
 
     @action("stubborn.hang")
@@ -74,19 +82,26 @@ def stubborn(tmp_path: Path) -> dict[str, str | None]:
 @pytest.mark.parametrize(
     ("loop", "number"), [("asyncio", signal.SIGINT), ("uvloop", signal.SIGTERM)]
 )
-def test_an_orderly_end(tmp_path: Path, loop: str, number: signal.Signals) -> None:
-    with ServerProcess(configure(tmp_path, server={"loop": loop})) as server:
+def test_an_orderly_end(
+    tmp_path: Path, stubborn: dict[str, str | None], loop: str, number: signal.Signals
+) -> None:
+    plugins = {"stubborn": {"use": "stubborn:StubbornPlugin"}}
+    config = configure(tmp_path, server={"loop": loop, "shutdown_grace": 60}, plugins=plugins)
+    with ServerProcess(config, env=stubborn) as server:
         supervisor = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE)
         with (
             RawClient(server.port) as mute,
             call(server.ws) as alice,
             call(server.ws) as bob,
+            call(server.ws) as carol,
             closing(supervisor),
         ):
             alice.enter("alice")
             bob.enter("bob")
             assert ask(supervisor, "/readyz") == (200, "ready\n")
             assert bob.ask("message", text="last words")["action"] == "sent"
+            carol.send("stubborn.hold", id="held")
+            server.out.expect("started")
             server.signal(number)
 
             for caller in (alice, bob):
@@ -99,12 +114,17 @@ def test_an_orderly_end(tmp_path: Path, loop: str, number: signal.Signals) -> No
                 after = frames[-1]["after_ms"]
                 assert isinstance(after, int)
                 assert 0 < after <= 30_000
-            # It waits for the one that does not answer the close frame.
+            # It waits for the one that is still to be answered.
             assert ask(supervisor, "/healthz") == (200, "ok\n")
             assert ask(supervisor, "/readyz") == (503, "draining\n")
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", server.port), DEADLINE)
-            mute.socket.close()
+            (tmp_path / "go on").touch()
+            frames, code = carol.rest()
+            assert [frame["action"] for frame in frames if "id" in frame] == ["stubborn.done"]
+            assert code == 3001
+            # And for the one that does not answer the close frame, but not for long.
+            assert mute.close_code() == 3001
         assert server.wait() == 0
         assert "cut off" not in server.stderr
 
@@ -216,7 +236,7 @@ async def _end(client: ClientConnection) -> tuple[Frame, int | None]:
     return frame, ended.value.rcvd.code if ended.value.rcvd else None
 
 
-@pytest.mark.parametrize(("action", "grace", "code"), [("hang", 5, 0), ("swallow", 1, 1)])
+@pytest.mark.parametrize(("action", "grace", "code"), [("hang", 8, 0), ("swallow", 1, 1)])
 def test_a_handler_that_does_not_end_is_not_waited_for(
     tmp_path: Path, stubborn: dict[str, str | None], action: str, grace: int, code: int
 ) -> None:

@@ -33,7 +33,7 @@ class Held:
         return held
 
     async def next(self) -> tuple[object, ...]:
-        return await asyncio.wait_for(self.asked.get(), 5)
+        return await asyncio.wait_for(self.asked.get(), 20)
 
 
 async def test_the_reads_of_others_come_between_those_of_one(
@@ -186,7 +186,7 @@ class Asker:
         return self.turns.take(session, self._read)
 
     async def next(self) -> Pending[str]:
-        return await asyncio.wait_for(self.begun.get(), 5)
+        return await asyncio.wait_for(self.begun.get(), 20)
 
     def _read(self) -> Pending[str]:
         pending: Pending[str] = Pending()
@@ -201,7 +201,7 @@ def connected(user: str) -> Session:
 
 
 async def settled(pending: Pending[str]) -> str:
-    return await asyncio.wait_for(pending, 5)
+    return await asyncio.wait_for(pending, 20)
 
 
 async def test_what_is_there_at_once_is_answered_at_once() -> None:

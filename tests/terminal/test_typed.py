@@ -8,7 +8,7 @@ import pytest
 
 from chatserver.terminal.typed import TypedLines
 
-DEADLINE = 10.0
+DEADLINE = 20.0
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.torture.plan import Plan
 from tests.torture.residents import Resident
 from tests.torture.writers import Moderator, Retrier, Writer
 
-GONE_WITHIN: Final = 60.0
+GONE_WITHIN: Final = 90.0
 """Seconds after which clients that do not come back from a life fail the run."""
 
 
@@ -85,7 +85,7 @@ class Crowd:
 
         Raises:
             ExceptionGroup: A client, or `end`, failed; or somebody still hopes for the server after
-                a minute, which tells who, and where in its code.
+                `GONE_WITHIN`, which tells who, and where in its code.
         """
         tally = Semaphore(0)
         for writer in self.writers:

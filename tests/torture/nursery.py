@@ -11,10 +11,10 @@ from typing import Final
 
 from tests.e2e.programs import Program
 
-START_WITHIN: Final = 30.0
+START_WITHIN: Final = 90.0
 """Seconds a server has to come up; the first one has to import everything."""
 
-END_WITHIN: Final = 20.0
+END_WITHIN: Final = 60.0
 """Seconds a server has to end after a signal."""
 
 

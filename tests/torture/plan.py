@@ -17,7 +17,7 @@ RELAXED: Final = frozenset({"loose-1", "loose-2"})
 MODERATORS: Final = frozenset({"moderator-1", "moderator-2"})
 """Users who moderate all rooms, as far as a scenario has them."""
 
-SETTLE_WITHIN: Final = 30.0
+SETTLE_WITHIN: Final = 60.0
 """Seconds that clients have to settle; what is still open then is a violation."""
 
 

@@ -42,7 +42,7 @@ PAUSE: Final = 0.05
 LISTEN: Final = 1.0
 """Seconds after which it looks whether a server that says nothing is still there."""
 
-QUIET: Final = 5.0
+QUIET: Final = 15.0
 """Seconds without an event after which a server that stays up has nothing more to show."""
 
 FOLDED: Final = ("edited", "pinned", "reactions")

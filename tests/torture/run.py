@@ -13,7 +13,7 @@ from tests.torture.nursery import Nursery, Order
 from tests.torture.outcome import Outcome
 from tests.torture.plan import LENGTHS, MODERATORS, RELAXED, AtPoint, AtTime, End, Plan, Stopped
 
-END_WITHIN: Final = 20.0
+END_WITHIN: Final = 60.0
 """Seconds in which a life has to come to its planned end; then it is killed."""
 
 DATA: Final = "data"

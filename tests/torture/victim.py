@@ -40,7 +40,8 @@ if __name__ == "__main__":
     for line in sys.stdin:
         child = os.fork()
         if not child:
+            # It says so itself: its parent might say it behind the address that comes next.
+            print(f"server {os.getpid()}", flush=True)
             serve(**json.loads(line))
-        print(f"server {child}", flush=True)
         _, status = os.waitpid(child, 0)
         print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)

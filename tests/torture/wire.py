@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.torture.checker.journals import Entry, Frame, Journal, Way
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds that opening and closing may take."""
 
 

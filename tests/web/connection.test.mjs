@@ -82,7 +82,7 @@ test("reconnect() does not wait", async (t) => {
 });
 
 test("a client that needs a token and has none stops", async (t) => {
-  const tokens = { late: true, late_timeout: 0.1, tokens: TOKENS };
+  const tokens = { late: true, tokens: TOKENS };
   const server = await Server.start(t, { middlewares: [{ auth: tokens }, "size_limit"] });
   const chat = open(t, server.url);
   await assert.rejects(chat.connected(), { name: "ActionError", code: "unauthorized" });

@@ -17,7 +17,7 @@ OLDEST: Final = 18
 MODERN: Final = 22
 """The first one with a WebSocket; it also knows ES modules by sight."""
 
-INSTALL_WITHIN: Final = 60
+INSTALL_WITHIN: Final = 100
 
 
 def node() -> list[str]:

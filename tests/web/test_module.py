@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -10,11 +11,15 @@ import pytest
 
 from tests.e2e.process import START_WITHIN
 from tests.e2e.programs import Program
+from tests.ports import kept_port
 from tests.web.node import ROOT, run, tsc
 
 HERE: Final = Path(__file__).parent
 RUN_WITHIN: Final = 280
 """Seconds: each of the tests starts servers of its own."""
+
+MOST_SERVERS: Final = 50
+"""How many servers one file starts at most, each on a port of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("file", sorted(HERE.glob("*.test.mjs")), ids=lambda file: file.name)
 def test_under_node(servers: Path, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     monkeypatch.setenv("SERVERS", str(servers))
-    run("--test", "--test-reporter=spec", file, within=RUN_WITHIN)
+    with ExitStack() as kept:
+        ports = [kept.enter_context(kept_port()) for _ in range(MOST_SERVERS)]
+        monkeypatch.setenv("PORTS", " ".join(map(str, ports)))
+        run("--test", "--test-reporter=spec", file, within=RUN_WITHIN)
 
 
 @pytest.mark.timeout(RUN_WITHIN + 10)
