@@ -91,7 +91,7 @@ def _check_refusal(
     moderators: Collection[str],
 ) -> Iterator[Violation]:
     room, cid = text(request.frame, "room"), text(request.frame, "cid")
-    stream = streams.get(room, Stream(room, "", ()))
+    stream = streams.get(room) or Stream(room, "", ())
     row = stream.by_cid.get((journal.user, cid))
     if row is not None:
         what = f"{journal.client} was refused {cid}, which is at {row.offset} of room {room}"

@@ -70,7 +70,7 @@ def check_following(journal: Journal, streams: Mapping[str, Stream]) -> Iterator
         request = asked.pop((entry.connection, frame["id"]), {}) if "id" in frame else {}
         room = text(frame, "room")
         key = (entry.connection, room)
-        stream = streams.get(room, Stream(room, "", ()))
+        stream = streams.get(room) or Stream(room, "", ())
         match frame.get("action"):
             case "joined":
                 yield from ended(key)

@@ -69,7 +69,7 @@ def check_sightings(
             offset = number(frame, "offset")
             if room in seen:
                 seen[room].add(offset)
-            stream = streams.get(room, Stream(room, "", ()))
+            stream = streams.get(room) or Stream(room, "", ())
             if not frame.get("deleted"):
                 witness, before = first.setdefault((room, offset), (journal, sighting))
                 if _author(before.frame) != _author(frame):
