@@ -1,7 +1,8 @@
 """Share fixtures with all tests, and put these in order."""
 
+import gc
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Final
 
 import pytest
@@ -30,6 +31,17 @@ def pytest_configure() -> None:
     # A shell starts what runs in its background so that Ctrl-C is ignored; programs inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    # What is collected stays to the end: to look for garbage in it costs a third of collecting.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
