@@ -21,7 +21,7 @@ COST: Final = 400
 STAMPED: Final = b',"timestamp":"'
 """Begins what the server adds to an event; found last, as within a text the quotes are escaped."""
 
-UNREAD_WITHIN: Final = 10_000
+UNREAD_WITHIN: Final = 3000
 """Newest publications of a room among which what is unread is counted."""
 
 
