@@ -46,7 +46,7 @@ HOSTILE_TEXTS = [
     "{'action':'ping'}",
     '{"action":"ping","x":NaN}',
     '{"action":"ping","x":Infinity}',
-    '{"a":' * 5000 + "1" + "}" * 5000,
+    '{"a":' + "[" * 30000 + "]" * 30000 + "}",
     '{"a":' + "[" * 60000,
     '{"action":"\\ud800"}',
     '{"action":"echo","text":"\\udfff"}',
