@@ -3,6 +3,7 @@
 import fcntl
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,8 @@ MODERN: Final = 22
 INSTALL_WITHIN: Final = 100
 
 
-def node() -> list[str]:
+@cache
+def node() -> Sequence[str]:
     """Return how to run Node; without one, skip the test and fail it under CI=true."""
     found = shutil.which("node")
     if found is None:

@@ -41,7 +41,8 @@ def test_under_node(servers: Path, monkeypatch: pytest.MonkeyPatch, file: Path) 
     with ExitStack() as kept:
         ports = [kept.enter_context(kept_port()) for _ in range(MOST_SERVERS)]
         monkeypatch.setenv("PORTS", " ".join(map(str, ports)))
-        run("--test", "--test-reporter=spec", file, within=RUN_WITHIN)
+        # Without --test the file runs in this process and not in one more.
+        run("--test-reporter=spec", file, within=RUN_WITHIN)
 
 
 @pytest.mark.timeout(RUN_WITHIN + 10)
