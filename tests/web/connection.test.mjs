@@ -1,6 +1,8 @@
 // Getting in, staying in, and being told to stay out.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import * as chatserver from "../../chatserver/web/static/chatserver.js";
@@ -79,6 +81,27 @@ test("reconnect() does not wait", async (t) => {
   await server.start();
   chat.reconnect();
   await fate.expect("online");
+});
+
+test("a program ends with its client, though that asks why it was refused", async (t) => {
+  const busy = createServer((request, response) => {
+    response.writeHead(503, { "Retry-After": "60" });
+    if (request.headers.upgrade) response.end();
+    else program.stdin.end(() => program.stdout.once("data", () => response.end()));
+  });
+  await new Promise((resolve) => busy.listen(0, "127.0.0.1", resolve));
+  t.after(() => busy.close());
+  const module = new URL("../../chatserver/web/static/chatserver.js", import.meta.url);
+  const code = `
+    const { connect } = await import("${module}");
+    const chat = connect("http://127.0.0.1:${busy.address().port}/ws");
+    process.stdin.resume().once("end", () => {
+      chat.close();
+      console.log("closed");
+    });`;
+  const program = spawn(process.execPath, [...process.execArgv, "--input-type=module", "-e", code]);
+  t.after(() => program.kill());
+  assert.deepEqual(await once(program, "exit", { signal: AbortSignal.timeout(20_000) }), [0, null]);
 });
 
 test("a client that needs a token and has none stops", async (t) => {

@@ -768,7 +768,8 @@ class Life {
       this.#listener.connecting();
       const began = performance.now();
       const { reason, code = null, error, wait, atLeast = 0 } = await this.#converse();
-      if (error) throw error;
+      // It may have been ended while there was no connection that could tell.
+      if (error ?? this.#error) throw error ?? this.#error;
       this.#backoff.held(code === null ? 0 : performance.now() - began);
       const delay = wait ?? Math.max(this.#backoff.wait(), atLeast);
       this.#listener.waiting({ reason, code, wait: delay });
