@@ -18,7 +18,7 @@ from chatserver.store import CONFLICT, FULL, UNBOUNDED, Moves, Settlement, Store
 from chatserver.store.cursors import move_cursors
 from chatserver.store.index import Index
 from chatserver.store.ledger import Ledger, Room
-from chatserver.store.quota import ROW, Quota
+from chatserver.store.quota import Quota, cost
 from chatserver.store.retention import Retention
 from chatserver.store.rows import (
     ANY,
@@ -84,6 +84,8 @@ class Writer:
         self.newest: int = connection.execute(_NEWEST).fetchone()[0]
         self.indexed = self._index.mark
         self._inserted = self.newest
+        if self.behind:
+            self._quota.begin_behind(self.indexed)
 
     @property
     def behind(self) -> int:
@@ -122,6 +124,8 @@ class Writer:
             raise
         self._count(outcomes, perf_counter() - started)
         self.newest = self._inserted
+        if self._stored and self.can_search:
+            self._quota.wait_for_index(self._stored / len(batch))
         self._retention.keep()
         self._ledger.shrink()
         return outcomes
@@ -139,6 +143,8 @@ class Writer:
         """
         with self._transaction(relaxed=True):
             mark = self._index.step()
+        if self.behind:
+            self._quota.follow_index((self.newest - mark) / self.behind)
         self.indexed = mark
 
     def move_cursors(self, moves: Moves, now: float) -> None:
@@ -286,7 +292,7 @@ class Writer:
                     outcomes.append(_again(room, each, receipt))
                     continue
             if left is not None and not each.erases and (each.room, each.user) not in refused:
-                size = len(each.body) + ROW
+                size = cost(len(each.body))
                 if size > left:
                     refused[each.room, each.user] = FULL
                 else:
