@@ -99,6 +99,14 @@ class Quota:
         if self._bounds.max_store_bytes is not None:
             self._unindexed = self._ask(_BODIES, mark)
 
+    def renew_index(self, used: int) -> None:
+        """Count in what an index that is made anew will take: what it took.
+
+        Args:
+            used: How many bytes were in use before.
+        """
+        self._unindexed += used - self.used
+
     def _note(self, *, full: bool, ample: bool) -> None:
         if full and not self._full:
             log.error("the store has its store.max_store_bytes; messages are refused")
