@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import sqlite3
 import threading
 from collections import deque
@@ -17,16 +16,14 @@ from chatserver.stats import StoreStats
 from chatserver.store import Moves, Settle, Trimmed, unavailable
 from chatserver.store.batch import Batch
 from chatserver.store.checkpoints import Checkpoints
-from chatserver.store.failures import FAULT, Verdict, broken, is_of_disk, judge
+from chatserver.store.failures import FAULT, DamagedIndex, Verdict, broken, is_of_disk, judge
 from chatserver.store.indexing import Indexing
 from chatserver.store.schema import close_file
+from chatserver.store.sweeping import Sweeping
 from chatserver.store.threads import leave_signals
 from chatserver.store.writer import Writer
 
 log = logging.getLogger("chatserver.store")
-
-SWEEP_EVERY: Final = 60.0
-"""Seconds between two looks for what is too old."""
 
 REST: Final = 9
 """Times as long as it took that a sweep rests while there is something to store."""
@@ -66,6 +63,7 @@ class Committer:
         self._writer = writer
         self._checkpoints = checkpoints
         self._indexing = Indexing(writer, self._stop_where_disk_fails)
+        self._sweeping = Sweeping(writer, self._stop_where_disk_fails)
         self._most = most
         self._most_bytes = most_bytes
         self._trimmed = trimmed
@@ -85,7 +83,6 @@ class Committer:
         self._stored = 0
         self._refusing = False
         self._stopping = False
-        self._sweep_at = monotonic() + SWEEP_EVERY
         self._thread = threading.Thread(target=self._run, name="chatserver-writer", daemon=True)
         self._thread.start()
 
@@ -125,6 +122,11 @@ class Committer:
             future = self._indexing.reached()
             self._wake.set()
             await future
+
+    def renew_index(self, found: DamagedIndex) -> None:
+        """Have the search index made anew, in which a search has found damage."""
+        self._indexing.renew(found)
+        self._wake.set()
 
     def move_cursors(self, moves: Moves) -> "asyncio.Future[None]":
         """Write how far users have read, between two batches; see `Store.move_cursors`."""
@@ -228,14 +230,14 @@ class Committer:
         leave_signals()
         try:
             while not (self._stopping and not self._queue.waiting and not self._moves):
-                self._wake.wait(max(0.0, min(self._sweep_at, self._index_at) - monotonic()))
+                self._wake.wait(self._patience)
                 self._wake.clear()
                 while self._moves or (self._queue.waiting and self.failure is None):
                     self._move_cursors()
                     self._write()
                     self._sweep_if_due(REST)
                     self._follow()
-                if monotonic() >= self._index_at:
+                if self.failure is None and monotonic() >= self._indexing.due:
                     self._indexing.step()
                 self._sweep_if_due(0)
                 self._follow()
@@ -249,8 +251,10 @@ class Committer:
             self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
     @property
-    def _index_at(self) -> float:
-        return math.inf if self.failure else self._indexing.due
+    def _patience(self) -> float | None:
+        if self.failure is not None:
+            return None
+        return max(0.0, min(self._sweeping.due, self._indexing.due) - monotonic())
 
     def _write(self) -> None:
         batch = self._take_queue()
@@ -348,27 +352,9 @@ class Committer:
         return None
 
     def _sweep_if_due(self, rest: int) -> None:
-        began = monotonic()
-        if began >= self._sweep_at:
-            more = self._sweep()
-            now = monotonic()
-            self._sweep_at = now + (rest * (now - began) if more else SWEEP_EVERY)
-
-    def _sweep(self) -> bool:
-        if self.failure is not None:
-            return False
-        try:
-            more = self._writer.sweep(time())
-        except sqlite3.Error as error:
-            if not self._stop_where_disk_fails(error):
-                log.warning("old messages could not be removed: %s", error)
-        except Exception:
-            log.exception("old messages could not be removed")
-        else:
-            return more
-        finally:
+        if self.failure is None and monotonic() >= self._sweeping.due:
+            self._sweeping.step(rest)
             self._hand_floors()
-        return False
 
     def _hand_floors(self) -> None:
         floors = self._writer.take_floors()

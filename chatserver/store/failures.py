@@ -2,6 +2,8 @@
 
 import logging
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from msgspec import Struct
@@ -22,6 +24,12 @@ _FATAL: Final = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PERM,
 }
+# FTS5 finds a row where its damaged structure says that there is none.
+_DAMAGED_INDEX: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT}
+
+
+class DamagedIndex(sqlite3.DatabaseError):
+    """Tell that the search index is not what was written, as far as known nothing else."""
 
 
 class Verdict(Struct, frozen=True):
@@ -50,6 +58,24 @@ def code_of(error: sqlite3.Error) -> int:
     """Return SQLite's extended result code."""
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return code
+
+
+@contextmanager
+def index_only() -> Iterator[None]:
+    """Know what is damaged, around what reads and writes nothing but the search index.
+
+    Raises:
+        DamagedIndex: The index is.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if code_of(error) & 0xFF not in _DAMAGED_INDEX:
+            raise
+        damage = DamagedIndex(str(error))
+        damage.sqlite_errorcode = code_of(error)
+        damage.sqlite_errorname = getattr(error, "sqlite_errorname", type(error).__name__)
+        raise damage from error
 
 
 def describe(error: sqlite3.Error) -> str:

@@ -13,6 +13,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from chatserver.store.failures import DamagedIndex, index_only
+from chatserver.store.schema import renew_index
 from chatserver.store.words import in_rooms, words
 
 log = logging.getLogger("chatserver.store")
@@ -43,6 +45,7 @@ _NEXT: Final = """SELECT max(id), count(target), CAST(group_concat(
 _CHANGES: Final = """SELECT t.id, t.room, t.body IS NULL, c.kind, c.body FROM publication c
     JOIN publication t ON t.room = c.room AND t.offset = c.target
     WHERE c.id > ? AND c.id <= ? AND t.kind = 'message' AND t.target IS NULL ORDER BY c.id"""
+_OF_USER: Final = "SELECT id FROM publication WHERE user = ?"
 _FIRST_KEPT: Final = """SELECT id FROM publication
     WHERE room = ? AND offset >= ? ORDER BY offset LIMIT 1"""
 _TRIM: Final = """DELETE FROM search WHERE rowid IN (
@@ -50,7 +53,8 @@ _TRIM: Final = """DELETE FROM search WHERE rowid IN (
 )"""
 _REMOVE: Final = """DELETE FROM search
     WHERE rowid IN (SELECT rowid FROM search WHERE search MATCH ?)"""
-_ERASE: Final = "DELETE FROM search WHERE rowid IN (SELECT id FROM publication WHERE user = ?)"
+_DELETE: Final = "DELETE FROM search WHERE rowid = ?"
+_INSERT: Final = "INSERT INTO search (rowid, room, text) VALUES "
 _MERGE: Final = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
 
 
@@ -63,6 +67,8 @@ _decoder: Final = msgspec.json.Decoder(_Body)
 
 class Index:
     """Follow the publications, within the transactions of a connection that writes.
+
+    Each method raises `DamagedIndex` where it finds that, also the `COMMIT` may: see `renew`.
 
     Args:
         connection: The connection.
@@ -104,6 +110,7 @@ class Index:
             self._add(messages)
         if changes:
             self._change(mark, last)
+        self._flush()
         self._connection.execute("UPDATE indexed SET id = ?", (last,))
         number: int = last
         return number
@@ -123,7 +130,7 @@ class Index:
         (floor,) = row
         kept = self._connection.execute(_FIRST_KEPT, (room, floor)).fetchone()
         before = self.mark + 1 if kept is None else kept[0]
-        removed = self._connection.execute(_TRIM, (in_rooms([room]), before, most)).rowcount
+        removed = self._execute(_TRIM, (in_rooms([room]), before, most))
         if removed:
             self._note_removal()
         if removed < most:
@@ -133,15 +140,21 @@ class Index:
     def remove(self, rooms: Sequence[int]) -> None:
         """Remove whatever there is of some rooms, by number."""
         if self.available:
-            queries = [(in_rooms([room]),) for room in rooms]
-            if self._connection.executemany(_REMOVE, queries).rowcount:
-                self._note_removal()
+            for room in rooms:
+                if self._execute(_REMOVE, (in_rooms([room]),)):
+                    self._note_removal()
 
     def erase(self, user: str) -> None:
         """Remove the entries of what a user has written."""
         if self.available:
-            self._connection.execute(_ERASE, (user,))
+            for number in self._connection.execute(_OF_USER, (user,)).fetchall():
+                self._execute(_DELETE, number)
             self._note_removal()
+
+    def renew(self, found: DamagedIndex) -> None:
+        """Begin anew with nothing; see `renew_index`."""
+        renew_index(self._connection, found)
+        self._merging, self._cost = False, 0.0
 
     def clean(self, now: float) -> bool:
         """Rewrite some of the index while it is unclean; return whether to go on at once.
@@ -175,11 +188,7 @@ class Index:
             if text is not None:
                 values += (int(number), room.decode(), text)
         if values:
-            rows = ", ".join(["(?, ?, ?)"] * (len(values) // 3))
-            self._connection.execute(
-                f"INSERT INTO search (rowid, room, text) VALUES {rows}",  # noqa: S608 - put together of constants
-                values,
-            )
+            self._execute(_INSERT + ", ".join(["(?, ?, ?)"] * (len(values) // 3)), values)
 
     def _change(self, mark: int, last: int) -> None:
         for number, room, erased, kind, body in self._connection.execute(
@@ -187,25 +196,33 @@ class Index:
         ).fetchall():
             text = _text(body) if kind == "edit" and body else None
             if erased or text is not None:
-                removed = self._connection.execute("DELETE FROM search WHERE rowid = ?", (number,))
-                if erased and removed.rowcount:
+                removed = self._execute(_DELETE, (number,))
+                if erased and removed:
                     self._note_removal()
             if not erased and text is not None:
-                self._connection.execute(
-                    "INSERT INTO search (rowid, room, text) VALUES (?, ?, ?)",
-                    (number, str(room), text),
-                )
+                self._execute(f"{_INSERT}(?, ?, ?)", (number, str(room), text))
 
     def _note_removal(self) -> None:
         self._removed_meanwhile = True
+        self._flush()
         self._connection.execute("UPDATE indexed SET unclean = 1 WHERE NOT unclean")
 
     def _merge(self, pages: int) -> bool:
         began = perf_counter()
         before = self._connection.total_changes
-        self._connection.execute(_MERGE, (pages,))
+        self._execute(_MERGE, (pages,))
         self._cost += perf_counter() - began
         return self._connection.total_changes - before > 1
+
+    def _flush(self) -> None:
+        # FTS5 writes what it has gathered at the next savepoint, also at that of a statement about
+        # something else, which would seem to be damaged then.
+        self._execute("SAVEPOINT gathered")
+        self._execute("RELEASE gathered")
+
+    def _execute(self, statement: str, values: Sequence[int | str] = ()) -> int:
+        with index_only():
+            return self._connection.execute(statement, values).rowcount
 
 
 def _usable(connection: sqlite3.Connection) -> bool:

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-from chatserver.errors import ErrorCode
+from chatserver.errors import ActionError, ErrorCode
 from chatserver.store import unavailable
-from chatserver.store.failures import judge
+from chatserver.store.failures import DamagedIndex, judge
 from chatserver.store.index import STEP
 from chatserver.store.writer import Writer
 
@@ -61,8 +61,13 @@ class Indexing:
         # Who begins has clients that come back all at once.
         self._rests_until = self._quiet_from = monotonic() + GATHER
         self._fails_until = 0.0
+        self._found: DamagedIndex | None = None
 
     # In the loop
+
+    def renew(self, found: DamagedIndex) -> None:
+        """Have the index made anew, in which a search has found damage; wake the thread then."""
+        self._found = found
 
     def reached(self) -> "asyncio.Future[None]":
         """Return what is done once all that is stored now is in the index; wake the thread then.
@@ -70,7 +75,7 @@ class Indexing:
         Its outcome raises `ActionError` (``unavailable``) where indexing fails.
         """
         future: asyncio.Future[None] = self._loop.create_future()
-        if self._writer.behind <= 0:
+        if self._writer.behind <= 0 and self._found is None:
             future.set_result(None)
         elif monotonic() < self._fails_until:
             _refuse(future)
@@ -84,7 +89,7 @@ class Indexing:
     def due(self) -> float:
         """When there is something to do, on the monotonic clock."""
         behind = self._writer.behind
-        if self._asked:
+        if self._asked or self._found:
             return self._fails_until
         if behind <= 0:
             self._gathers_until = math.inf
@@ -108,14 +113,17 @@ class Indexing:
         if self._writer.behind > MOST_BEHIND:
             for _ in range(1 + 2 * stored // STEP):
                 self.step()
-        elif self._asked:
+        elif self._asked or self._found:
             self.step()
 
     def step(self) -> None:
         """Index some, and tell those who wait for it."""
         began = monotonic()
         try:
-            if self._writer.behind > 0:
+            if self._found is not None:
+                found, self._found = self._found, None
+                self._writer.renew_index(found)
+            elif self._writer.behind > 0:
                 self._writer.index()
         except sqlite3.Error as error:
             if not self._stop(error):
@@ -142,6 +150,11 @@ class Indexing:
             self._loop.call_soon_threadsafe(_refuse, future)
 
 
+def unsearchable() -> ActionError:
+    """Return the refusal of searches while the index cannot be read or written."""
+    return unavailable("Messages cannot be searched right now; try again", RETRY)
+
+
 def _succeed(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
@@ -149,4 +162,4 @@ def _succeed(future: "asyncio.Future[None]") -> None:
 
 def _refuse(future: "asyncio.Future[None]") -> None:
     if not future.done():
-        future.set_exception(unavailable("Messages cannot be searched right now; try again", RETRY))
+        future.set_exception(unsearchable())

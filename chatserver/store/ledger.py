@@ -3,8 +3,10 @@
 import sqlite3
 from typing import Final
 
-from chatserver.publications import Durability, Keeping, Rules
-from chatserver.store.rows import row_id
+from chatserver.positions import Position
+from chatserver.publications import Durability, Keeping, Publication, Rules, checksum_of
+from chatserver.store import CONFLICT, Settlement, Stored
+from chatserver.store.rows import Receipt, row_id
 from chatserver.store.schema import new_epoch
 
 REMEMBERED: Final = 20_000
@@ -116,3 +118,18 @@ class Ledger:
         """Bound the memory taken."""
         if len(self._rooms) > REMEMBERED:
             self._rooms.clear()
+
+
+def again(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
+    """Return what becomes of a publication whose `cid` was used before in its room.
+
+    Args:
+        room: The room.
+        publication: It has been sent again, or is another one.
+        receipt: What its `cid` was used for.
+    """
+    offset, timestamp, checksum = receipt
+    if checksum != checksum_of(publication):
+        return CONFLICT
+    position = Position(room.epoch, offset)
+    return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)

@@ -15,8 +15,12 @@ log = logging.getLogger("chatserver.store")
 ROW: Final = 400
 """Bytes that a publication takes in the file beside its body, with its share of the indexes."""
 
+INDEX: Final = 3
+"""Times the bytes of its body that a message may take in the search index, where words are rare."""
+
 _USED: Final = """SELECT (page_count - freelist_count) * page_size
     FROM pragma_page_count, pragma_freelist_count, pragma_page_size"""
+_BODIES: Final = "SELECT coalesce(sum(length(body)), 0) FROM publication WHERE id > ?"
 _ROOMS: Final = "SELECT count(*) FROM room"
 _ROOMS_OF_USER: Final = "SELECT count(*) FROM room WHERE creator = ?"
 
@@ -36,21 +40,31 @@ class Quota:
         self._bounds = bounds
         self._rooms: int | None = None
         self._left = 0
+        self._unindexed = 0.0
+        self._asked = 0
         self._full = False
         self._crowded = False
+
+    @property
+    def used(self) -> int:
+        """How many bytes of the file are in use."""
+        return self._ask(_USED)
 
     def space(self, batch: Sequence[Publication]) -> int | None:
         """Return the bytes that are left where a batch may not fit into the file, else None.
 
-        Measures only then; how much a publication takes is `ROW` beside its body.
+        Measures only then; how much a publication takes is its `cost`. What waits to be indexed
+        is as good as there.
         """
         most = self._bounds.max_store_bytes
         if most is None:
             return None
-        size = len(batch) * ROW + sum([len(each.body) for each in batch])
+        bodies = sum([len(each.body) for each in batch])
+        self._asked = INDEX * bodies
+        size = cost(bodies, len(batch))
         if size > self._left:
-            free = most - self._ask(_USED)
-            # Measured again after an eighth: the index takes more, and later.
+            free = most - self.used - int(self._unindexed)
+            # Measured again after an eighth: how much the index takes differs.
             self._left = free if free < 8 * size else free // 8
             self._note(full=size > free, ample=free - size > most // 100)
             if size > free:
@@ -58,6 +72,40 @@ class Quota:
                 return free
         self._left -= size
         return None
+
+    def wait_for_index(self, share: float) -> None:
+        """Count in what the last batch will take in the search index.
+
+        Args:
+            share: How much of the batch is stored, at most 1.
+        """
+        self._unindexed += share * self._asked
+
+    def follow_index(self, share: float) -> None:
+        """Count out what has been indexed.
+
+        Args:
+            share: How much still waits of what did, less than 1. Bytes are taken to be alike in
+                all, for nobody remembers each batch.
+        """
+        self._unindexed *= share
+
+    def begin_behind(self, mark: int) -> None:
+        """Measure what waits to be indexed; many messages take about as much again there.
+
+        Args:
+            mark: The id of the last publication that has been indexed.
+        """
+        if self._bounds.max_store_bytes is not None:
+            self._unindexed = self._ask(_BODIES, mark)
+
+    def renew_index(self, used: int) -> None:
+        """Count in what an index that is made anew will take: what it took.
+
+        Args:
+            used: How many bytes were in use before.
+        """
+        self._unindexed += used - self.used
 
     def _note(self, *, full: bool, ample: bool) -> None:
         if full and not self._full:
@@ -97,6 +145,16 @@ class Quota:
         self._rooms = None
         self._left = 0
 
-    def _ask(self, question: str, *values: str) -> int:
+    def _ask(self, question: str, *values: str | int) -> int:
         number: int = self._connection.execute(question, values).fetchone()[0]
         return number
+
+
+def cost(bodies: int, count: int = 1) -> int:
+    """Return the bytes of the file that publications take at most, with their words in the index.
+
+    Args:
+        bodies: Bytes of their bodies.
+        count: How many there are.
+    """
+    return count * ROW + (1 + INDEX) * bodies

@@ -30,14 +30,18 @@ _DROP: Final = """DELETE FROM publication WHERE room = ? AND offset >= ? AND off
     AND cid IS NULL AND id < (SELECT max(id) FROM publication)"""
 _STUB: Final = """UPDATE publication SET kind = NULL, target = NULL, body = NULL
     WHERE room = ? AND offset >= ? AND offset < ?"""
-# Most rooms have a publication, and nothing was erased in them: the indexes alone tell that.
+# Most rooms have a publication, nothing was erased in them, and no change has outlived its message:
+# the indexes alone tell that.
 _EMPTY_ROOMS: Final = """SELECT id FROM room
     WHERE NOT EXISTS (SELECT 1 FROM publication p WHERE p.room = room.id)
-    UNION ALL SELECT room FROM (
+    UNION SELECT room FROM (
         SELECT DISTINCT room FROM publication INDEXED BY publication_erased
         WHERE body IS NULL AND kind IS NOT NULL
-    ) erased WHERE NOT EXISTS (
-        SELECT 1 FROM publication p WHERE p.room = erased.room AND (
+        UNION SELECT id FROM room WHERE floor > 1 AND EXISTS (
+            SELECT 1 FROM publication c WHERE c.room = room.id AND c.target < floor
+        )
+    ) doubtful WHERE NOT EXISTS (
+        SELECT 1 FROM publication p WHERE p.room = doubtful.room AND (
             p.target IS NULL AND p.body IS NOT NULL
             OR p.cid IS NOT NULL AND p.timestamp >= ?
             OR p.id = (SELECT max(id) FROM publication)

@@ -11,12 +11,13 @@ import logging
 import os
 import secrets
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from chatserver.errors import StoreError
 from chatserver.store import cursors, direct
-from chatserver.store.failures import code_of, describe
+from chatserver.store.failures import DamagedIndex, code_of, describe, index_only
 
 log = logging.getLogger("chatserver.store")
 
@@ -178,9 +179,44 @@ def damage(connection: sqlite3.Connection) -> str | None:
     return None if found == "ok" else found
 
 
+def mend(connection: sqlite3.Connection) -> str | None:
+    """Look for damage; make a search index anew that has it, and return what else is found.
+
+    Newer versions of SQLite (3.44) look into the index as well.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+    """
+    found = damage(connection)
+    if found is not None and "fts5" in found.lower():
+        _renew_index(connection, DamagedIndex(found))
+        found = damage(connection)
+    return found
+
+
 def new_epoch() -> str:
     """Return a name for a new incarnation of a stream."""
     return secrets.token_hex(6)
+
+
+def renew_index(connection: sqlite3.Connection, found: DamagedIndex) -> None:
+    """Make a damaged search index anew, empty, within a transaction.
+
+    All messages wait to be indexed then: its mark is where it was at the very first.
+
+    Args:
+        connection: The file.
+        found: What is wrong with it, for the operator.
+
+    Raises:
+        sqlite3.Error: More is damaged than FTS5 can tell, or the file cannot be written.
+    """
+    # Where FTS5 cannot read what it has, it does not drop it either; so it is to have nothing.
+    connection.execute("INSERT OR REPLACE INTO search_data VALUES (10, x'00000000000000')")
+    connection.execute("DROP TABLE search")
+    connection.execute(SEARCH)
+    connection.execute("UPDATE indexed SET id = 0, unclean = 0")
+    log.error("the search index is damaged and made anew: %s; check the disk", describe(found))
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> object:
@@ -213,6 +249,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 def _make_index(connection: sqlite3.Connection) -> None:
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'search'").fetchone():
+        _heal_index(connection)
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -226,10 +263,27 @@ def _make_index(connection: sqlite3.Connection) -> None:
         connection.execute("COMMIT")
 
 
+def _heal_index(connection: sqlite3.Connection) -> None:
+    try:
+        # Without FTS5 nobody can tell.
+        with suppress(sqlite3.OperationalError), index_only():
+            connection.execute("SELECT rowid FROM search LIMIT 1")
+    except DamagedIndex as found:
+        _renew_index(connection, found)
+
+
+def _renew_index(connection: sqlite3.Connection, found: DamagedIndex) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    renew_index(connection, found)
+    connection.execute("COMMIT")
+    # What was to be erased from it goes now.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _mark_running(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("SELECT 1 FROM running").fetchone():
         log.warning("%s was not closed; checking it", path)
-        found = damage(connection)
+        found = mend(connection)
         if found is not None:
             raise _damaged(path, found)
         _renew_epochs(connection)

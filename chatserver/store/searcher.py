@@ -10,7 +10,8 @@ from typing import Final
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.publications import Found
 from chatserver.store import unavailable
-from chatserver.store.failures import code_of, unreadable
+from chatserver.store.failures import DamagedIndex, code_of, index_only, unreadable
+from chatserver.store.indexing import unsearchable
 from chatserver.store.messages import folded
 from chatserver.store.schema import connect
 from chatserver.store.threads import leave_signals
@@ -30,6 +31,8 @@ FROM search CROSS JOIN publication p ON p.id = search.rowid
 WHERE search MATCH ? AND search.rowid < ? AND p.kind = 'message' AND p.body IS NOT NULL
 ORDER BY search.rowid DESC LIMIT ?"""
 
+_COUNT: Final = "SELECT count(*) FROM search WHERE search MATCH ? AND rowid < ?"
+
 _END: Final = 2**63 - 1
 """Behind every publication."""
 
@@ -41,13 +44,21 @@ class Searcher:
         path: The file, already set up.
         timeout: Seconds to wait for another program's lock.
         reached: Returns what is awaited until all that is stored now is indexed.
+        renew: Is told where the index is damaged.
     """
 
-    def __init__(self, path: Path, timeout: float, reached: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        timeout: float,
+        reached: Callable[[], Awaitable[None]],
+        renew: Callable[[DamagedIndex], None],
+    ) -> None:
         self._thread = ThreadPoolExecutor(1, "chatserver-searcher", leave_signals)
         self._connection = connect(path, timeout)
         self._connection.execute("PRAGMA query_only = ON")
         self._reached = reached
+        self._renew = renew
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._closing = False
@@ -88,6 +99,9 @@ class Searcher:
             return await loop.run_in_executor(
                 self._thread, self._find, rooms, text, before, limit, max_bytes
             )
+        except DamagedIndex as found:
+            self._renew(found)
+            raise unsearchable() from found
         except sqlite3.Error as error:
             if code_of(error) == sqlite3.SQLITE_INTERRUPT:
                 self._check_open()
@@ -114,6 +128,19 @@ class Searcher:
         query = match(numbers, text) if numbers else None
         if query is None:
             return Found([])
+        try:
+            return self._follow(query, before, limit, max_bytes)
+        except sqlite3.DatabaseError as error:
+            if code_of(error) & 0xFF != sqlite3.SQLITE_CORRUPT:
+                raise
+            with index_only():
+                if code_of(error) == sqlite3.SQLITE_CORRUPT_VTAB:
+                    raise
+                # It may be the publications that are damaged; these are not looked at here.
+                self._connection.execute(_COUNT, (query, before)).fetchone()
+            raise
+
+    def _follow(self, query: str, before: int, limit: int, max_bytes: int) -> Found:
         found: list[bytes] = []
         last, size = before, 0
         for number, room, offset, body in self._connection.execute(

@@ -105,7 +105,12 @@ class SqliteStore(Store):
                 opened.push_async_callback(self._committer.close)
                 self._reader = Reader(self._path, self._patience)
                 opened.push_async_callback(self._reader.close)
-                self._searcher = Searcher(self._path, self._patience, self._committer.reached)
+                self._searcher = Searcher(
+                    self._path,
+                    self._patience,
+                    self._committer.reached,
+                    self._committer.renew_index,
+                )
                 opened.push_async_callback(self._searcher.close)
             except sqlite3.Error as error:
                 raise unusable(self._path, error) from error

@@ -14,11 +14,12 @@ from chatserver.guard import missing
 from chatserver.positions import Position
 from chatserver.publications import Publication, Rules, checksum_of
 from chatserver.stats import StoreStats
-from chatserver.store import CONFLICT, FULL, UNBOUNDED, Moves, Settlement, Stored
+from chatserver.store import FULL, UNBOUNDED, Moves, Settlement, Stored
 from chatserver.store.cursors import move_cursors
+from chatserver.store.failures import DamagedIndex, is_of_disk
 from chatserver.store.index import Index
-from chatserver.store.ledger import Ledger, Room
-from chatserver.store.quota import ROW, Quota
+from chatserver.store.ledger import Ledger, Room, again
+from chatserver.store.quota import Quota, cost
 from chatserver.store.retention import Retention
 from chatserver.store.rows import (
     ANY,
@@ -33,6 +34,7 @@ from chatserver.store.rows import (
     width_of,
 )
 from chatserver.store.targets import Targets
+from chatserver.store.transactions import Transactions
 
 log = logging.getLogger("chatserver.store")
 
@@ -45,9 +47,6 @@ WARY: Final = 64
 Nearly all are new, and the index tells at the insert when one is not; then the batch is written
 again. Whoever sends old ones all the time makes few batches be written twice.
 """
-
-LOG_PATIENCE: Final = 50
-"""Milliseconds for which the log's readers are waited for before it is emptied."""
 
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM publication"
 
@@ -77,13 +76,16 @@ class Writer:
         self._quota = Quota(connection, bounds)
         self._index = Index(connection)
         self._retention = Retention(connection, rules, self._index)
-        self._relaxed = False
+        self._transactions = Transactions(connection, self._forget)
+        self._renewing = False
         self._scrub = self._index.unclean
         self._stored = 0
         self._wary = 0
         self.newest: int = connection.execute(_NEWEST).fetchone()[0]
         self.indexed = self._index.mark
         self._inserted = self.newest
+        if self.behind:
+            self._quota.begin_behind(self.indexed)
 
     @property
     def behind(self) -> int:
@@ -108,20 +110,16 @@ class Writer:
         # A change that was made before makes the batch wary, too late for the messages in it.
         wary = self._wary > 0
         try:
-            self._synchronous(relaxed=all(map(self._ledger.is_relaxed, {p.room for p in batch})))
-            try:
-                outcomes = self._transact(batch)
-            except sqlite3.IntegrityError:
-                if wary:
-                    raise
-                self._wary = WARY
-                self._undo()
-                outcomes = self._transact(batch)
-        except BaseException:
-            self._undo()
-            raise
+            outcomes = self._transact(batch)
+        except sqlite3.IntegrityError:
+            if wary:
+                raise
+            self._wary = WARY
+            outcomes = self._transact(batch)
         self._count(outcomes, perf_counter() - started)
         self.newest = self._inserted
+        if self._stored and self.can_search:
+            self._quota.wait_for_index(self._stored / len(batch))
         self._retention.keep()
         self._ledger.shrink()
         return outcomes
@@ -137,9 +135,37 @@ class Writer:
         Raises:
             sqlite3.Error: None of it has been done.
         """
-        with self._transaction(relaxed=True):
-            mark = self._index.step()
-        self.indexed = mark
+        with self._healing():
+            with self._transactions.around(relaxed=True):
+                mark = self._index.step()
+            if self.behind:
+                self._quota.follow_index((self.newest - mark) / self.behind)
+            self.indexed = mark
+            if not self.behind:
+                self._renewing = False
+
+    def renew_index(self, found: DamagedIndex) -> None:
+        """Make a damaged index anew; all messages wait to be indexed then.
+
+        Unless that has been done already: what comes before all are indexed is raised again, for
+        it is not the index then that is damaged.
+
+        Args:
+            found: What is wrong with it.
+
+        Raises:
+            sqlite3.Error: It is as it was.
+        """
+        if self._renewing:
+            raise found
+        used = self._quota.used
+        with self._transactions.around(relaxed=True):
+            self._index.renew(found)
+        self._quota.renew_index(used)
+        self._renewing = True
+        self.indexed = 0
+        # What was to be erased from it may be in the log.
+        self._scrub = True
 
     def move_cursors(self, moves: Moves, now: float) -> None:
         """Commit how far users have read, without waiting for the disk.
@@ -151,14 +177,8 @@ class Writer:
         Raises:
             sqlite3.Error: Nothing has been noted.
         """
-        try:
-            self._synchronous(relaxed=True)
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transactions.around(relaxed=True):
             move_cursors(self._connection, moves, now)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._undo()
-            raise
 
     def sweep(self, now: float) -> bool:
         """Remove some of what is too old; return whether there may be more.
@@ -169,12 +189,20 @@ class Writer:
         Raises:
             sqlite3.Error: Some may be removed nevertheless: see `take_floors`.
         """
-        with self._transaction(relaxed=False):
-            more = self._retention.sweep(now)
-        self._retention.keep()
-        # The floors of rooms may have changed.
-        self._ledger.forget()
-        return self._clean(now) or more
+        more = True
+        with self._healing():
+            with self._transactions.around(relaxed=False):
+                more = self._retention.sweep(now)
+            self._retention.keep()
+            # The floors of rooms may have changed.
+            self._ledger.forget()
+        try:
+            return self._clean(now) or more
+        except sqlite3.Error as error:
+            # Told once all that is too old is gone.
+            if not more or is_of_disk(error):
+                raise
+            return True
 
     def remove_rooms(self, now: float) -> None:
         """Remove the rooms of which nothing is left, while nobody is in any; see `Retention`.
@@ -187,55 +215,40 @@ class Writer:
         """
         rooms = self._retention.empty_rooms(now)
         if rooms:
-            with self._transaction(relaxed=False):
-                self._retention.remove(rooms)
-            log.info("%d rooms of which nothing was left are removed", len(rooms))
+            # Those of a damaged index wait for the next start.
+            with self._healing():
+                with self._transactions.around(relaxed=False):
+                    self._retention.remove(rooms)
+                log.info("%d rooms of which nothing was left are removed", len(rooms))
 
     def _clean(self, now: float) -> bool:
         if self.behind and self._scrub:
             # What was erased may still have to leave the index.
             self.index()
             return True
-        with self._transaction(relaxed=True):
-            more = self._index.clean(now)
-            unclean = self._index.unclean
-        self._scrub = self._scrub or unclean
-        if self._scrub and not unclean:
-            self._scrub = not self._empty_log()
+        more = True
+        with self._healing():
+            with self._transactions.around(relaxed=True):
+                more = self._index.clean(now)
+                unclean = self._index.unclean
+            self._scrub = self._scrub or unclean
+            if self._scrub and not unclean:
+                self._scrub = not self._transactions.empty_log()
         return more
 
-    def _empty_log(self) -> bool:
-        # What was erased is still in there. A reader of old rows puts this off, for as long as an
-        # export takes; nothing is stored while it is waited for.
-        (patience,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
-        self._connection.execute(f"PRAGMA busy_timeout = {LOG_PATIENCE}")
-        try:
-            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        finally:
-            self._connection.execute(f"PRAGMA busy_timeout = {patience}")
-        return not busy
-
     @contextmanager
-    def _transaction(self, *, relaxed: bool) -> Iterator[None]:
+    def _healing(self) -> Iterator[None]:
+        # What is undone by that is done again the next time.
         try:
-            self._synchronous(relaxed=relaxed)
-            self._connection.execute("BEGIN IMMEDIATE")
             yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._undo()
-            raise
+        except DamagedIndex as found:
+            self.renew_index(found)
 
-    def _undo(self) -> None:
+    def _forget(self) -> None:
         self._ledger.forget()
         self._quota.forget()
         self._retention.forget()
         self._inserted = self.newest
-        if self._connection.in_transaction:
-            try:
-                self._connection.execute("ROLLBACK")
-            except sqlite3.Error as error:
-                log.error("the transaction could not be rolled back: %s", error)
 
     def _count(self, outcomes: Sequence[Settlement], seconds: float) -> None:
         self.stats.commits.observe(seconds)
@@ -244,16 +257,15 @@ class Writer:
             refusals = self.refused.values()
             self.stats.refused += sum(outcome in refusals for outcome in outcomes)
 
-    def _synchronous(self, *, relaxed: bool) -> None:
-        if relaxed is not self._relaxed:
-            mode = "NORMAL" if relaxed else "FULL"
-            self._connection.execute(f"PRAGMA synchronous = {mode}")
-            self._relaxed = relaxed
-
     def _transact(self, batch: Sequence[Publication]) -> list[Settlement]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        outcomes = self._append(batch)
-        self._connection.execute("COMMIT")
+        try:
+            relaxed = all(map(self._ledger.is_relaxed, {p.room for p in batch}))
+            self._transactions.begin(relaxed=relaxed)
+            outcomes = self._append(batch)
+            self._transactions.commit()
+        except BaseException:
+            self._transactions.undo()
+            raise
         return outcomes
 
     def _append(self, batch: Sequence[Publication]) -> list[Settlement]:
@@ -283,10 +295,10 @@ class Writer:
             if receipts is not None and cid is not None:
                 receipt = receipts.get((room.number, user, cid))
                 if receipt is not None:
-                    outcomes.append(_again(room, each, receipt))
+                    outcomes.append(again(room, each, receipt))
                     continue
             if left is not None and not each.erases and (each.room, each.user) not in refused:
-                size = len(each.body) + ROW
+                size = cost(len(each.body))
                 if size > left:
                     refused[each.room, each.user] = FULL
                 else:
@@ -383,11 +395,3 @@ class Writer:
 
 def _tops(rooms: dict[str, Room]) -> dict[str, int]:
     return {name: room.top for name, room in rooms.items()}
-
-
-def _again(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
-    offset, timestamp, checksum = receipt
-    if checksum != checksum_of(publication):
-        return CONFLICT
-    position = Position(room.epoch, offset)
-    return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)

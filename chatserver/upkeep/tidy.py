@@ -4,8 +4,10 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from chatserver.store.failures import DamagedIndex
 from chatserver.store.index import Index
-from chatserver.store.schema import damage, new_epoch
+from chatserver.store.schema import mend, new_epoch
+from chatserver.store.transactions import Transactions
 from chatserver.upkeep import UpkeepError
 from chatserver.upkeep.files import appearing, failures, reading, writing
 from chatserver.upkeep.progress import Progress
@@ -35,26 +37,15 @@ def erase(path: Path, user: str) -> int:
         # In the file, no user stands for the server itself, and for whoever was erased.
         raise UpkeepError("an empty user id is nobody's; give the one that `sender` has")
     with writing(path) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+        transactions = Transactions(connection)
         index = Index(connection)
-        index.erase(user)
-        connection.execute(
-            "DELETE FROM reply WHERE (room, offset) IN"
-            " (SELECT room, offset FROM publication WHERE user = ?)",
-            (user,),
-        )
-        erased = connection.execute(
-            "UPDATE publication SET body = NULL, user = '', cid = NULL, checksum = NULL"
-            " WHERE user = ?",
-            (user,),
-        ).rowcount
-        # What is below the floor was kept for its `cid` only.
-        connection.execute(_DROP_STUBS)
-        connection.execute("UPDATE room SET creator = NULL WHERE creator = ?", (user,))
-        while index.clean(0):
-            pass
-        connection.execute("DELETE FROM cursor WHERE user = ?", (user,))
-        connection.execute("COMMIT")
+        try:
+            with transactions.around(relaxed=False):
+                erased = _erase(connection, index, user)
+        except DamagedIndex as found:
+            with transactions.around(relaxed=False):
+                index.renew(found)
+                erased = _erase(connection, index, user)
         _shorten(connection)
     return erased
 
@@ -106,7 +97,8 @@ def vacuum(path: Path) -> tuple[int, int]:
 def backup(path: Path, target: Path, progress: Progress) -> int:
     """Copy the file as it is at this moment, also beside a running server; return its bytes.
 
-    The copy is checked before it appears, which reads all of it once more.
+    The copy is checked before it appears, which reads all of it once more. A search index that is
+    found damaged then is an empty one in the copy, and made of the messages once a server has it.
 
     Args:
         path: The store's file.
@@ -132,7 +124,8 @@ def backup(path: Path, target: Path, progress: Progress) -> int:
                     )
             # A server's log grows for as long as its file is read, so the copy is looked at.
             with failures(part):
-                found = damage(copy)
+                copy.execute("PRAGMA secure_delete = ON")
+                found = mend(copy)
                 if found is not None:
                     raise UpkeepError(
                         f"{path} is damaged ({found}), so there is no copy;"
@@ -150,6 +143,26 @@ def pages(path: Path) -> int:
     with reading(path) as connection:
         count: int = connection.execute("PRAGMA page_count").fetchone()[0]
     return count
+
+
+def _erase(connection: sqlite3.Connection, index: Index, user: str) -> int:
+    index.erase(user)
+    connection.execute(
+        "DELETE FROM reply WHERE (room, offset) IN"
+        " (SELECT room, offset FROM publication WHERE user = ?)",
+        (user,),
+    )
+    erased = connection.execute(
+        "UPDATE publication SET body = NULL, user = '', cid = NULL, checksum = NULL WHERE user = ?",
+        (user,),
+    ).rowcount
+    # What is below the floor was kept for its `cid` only.
+    connection.execute(_DROP_STUBS)
+    connection.execute("UPDATE room SET creator = NULL WHERE creator = ?", (user,))
+    while index.clean(0):
+        pass
+    connection.execute("DELETE FROM cursor WHERE user = ?", (user,))
+    return erased
 
 
 def _shorten(connection: sqlite3.Connection) -> None:

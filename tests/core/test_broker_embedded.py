@@ -26,7 +26,7 @@ from chatserver.publications import (
     Rules,
     keep_all,
 )
-from chatserver.store import Settle, Settlement, Trimmed, committer
+from chatserver.store import Settle, Settlement, Trimmed, sweeping
 from chatserver.store.index import Index
 from chatserver.store.sqlite import SqliteStore
 from tests.core.histories import edit, reaction
@@ -321,7 +321,7 @@ async def test_what_was_swept_is_not_read_from_memory_though_cleaning_behind_it_
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(Index, "clean", clean)
-    monkeypatch.setattr(committer, "SWEEP_EVERY", 0.0)
+    monkeypatch.setattr(sweeping, "SWEEP_EVERY", 0.0)
     broker = Trimming(tmp_path / "chat.db", Keeping(age=3600.0))
     await broker.startup(lambda publication, position: None)
     await broker.publish(publication(timestamp="2020-01-01T00:00:00.000Z"))
@@ -338,7 +338,7 @@ async def test_what_is_swept_while_it_is_read_does_not_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory knew nothing of the room, and something is published before the page arrives."""
-    monkeypatch.setattr(committer, "SWEEP_EVERY", 0.0)
+    monkeypatch.setattr(sweeping, "SWEEP_EVERY", 0.0)
     keeping = Keeping()
     async with opened(tmp_path / "chat.db") as store:
         await add(store, publication(timestamp="2020-01-01T00:00:00.000Z"))

@@ -14,7 +14,7 @@ import pytest
 from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, keep_all
-from chatserver.store import UNBOUNDED, Settlement, Stored, committer
+from chatserver.store import UNBOUNDED, Settlement, Stored, committer, sweeping
 from chatserver.store.indexing import Indexing
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Writer
@@ -168,7 +168,7 @@ async def test_a_disk_that_fails_beside_the_messages_ends_storing_as_well(
         error.sqlite_errorname = "SQLITE_IOERR_FSYNC"
         raise error
 
-    monkeypatch.setattr(committer, "SWEEP_EVERY", 0.0 if name == "sweep" else 60.0)
+    monkeypatch.setattr(sweeping, "SWEEP_EVERY", 0.0 if name == "sweep" else 60.0)
     async with opened(tmp_path / "chat.db") as store:
         await add(store, publication())
         monkeypatch.setattr(Writer, name, failing)

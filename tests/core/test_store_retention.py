@@ -16,7 +16,7 @@ from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.pairs import direct_room
 from chatserver.publications import Durability, Keeping, Publication, RoomState, Rules, keep_all
-from chatserver.store import CID_LIFE, UNBOUNDED, Settlement, committer
+from chatserver.store import CID_LIFE, UNBOUNDED, Settlement, sweeping
 from chatserver.store.retention import stamp
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
@@ -98,6 +98,18 @@ async def test_a_room_with_nothing_but_deleted_messages_is_removed(path: Path, w
     assert begun.position.offset == 1
     assert begun.position.epoch != before[0].position.epoch
     await store.cleanup()
+
+
+@pytest.mark.parametrize("last", [reaction(1, user="bob"), message()], ids=["change", "message"])
+async def test_a_room_with_nothing_but_changes_of_what_it_has_lost_is_removed(
+    path: Path, last: Publication
+) -> None:
+    with written(path, lambda room: Keeping(length=5)) as writer:
+        writer.write(old(message()))
+        for change in range(60):
+            writer.write(old(reaction(1, user="bob", remove=bool(change % 2))))
+        writer.write([*old(last), message(room="other")])
+    assert bool(await epoch_of(path)) is (last.kind == "message")
 
 
 @pytest.mark.parametrize(
@@ -187,16 +199,16 @@ async def test_what_is_too_old_goes_however_busy_the_store_is(
         assert go_on.acquire(timeout=10)
         return write(writer, batch)
 
-    def sweeping(writer: Writer, now: float) -> bool:
+    def noticed(writer: Writer, now: float) -> bool:
         swept.set()
         return sweep(writer, now)
 
-    monkeypatch.setattr(committer, "SWEEP_EVERY", 0.0)
+    monkeypatch.setattr(sweeping, "SWEEP_EVERY", 0.0)
     async with opened(path) as store:
         monkeypatch.setattr(Writer, "write", writing)
         outcomes = [append(store, message())]
         assert await asyncio.to_thread(entered.acquire, timeout=10)
-        monkeypatch.setattr(Writer, "sweep", sweeping)
+        monkeypatch.setattr(Writer, "sweep", noticed)
         for _ in range(3):
             outcomes.append(append(store, message()))
             go_on.release()

@@ -13,7 +13,7 @@ from msgspec import structs
 from chatserver.broker import Deliver, Due, embedded
 from chatserver.positions import Position
 from chatserver.publications import Publication
-from chatserver.store import CONFLICT, Settlement, Stored, sqlite, writer
+from chatserver.store import CONFLICT, Settlement, Stored, ledger, sqlite, writer
 from chatserver.store.ledger import Room
 from chatserver.store.retention import Retention
 from chatserver.store.rows import Key, Receipt
@@ -109,13 +109,13 @@ def cid_forgotten() -> None:
 
 def retry_leaves_hole() -> None:
     """Give a retry an offset of its own, at which nothing stands."""
-    again = writer._again
+    again = ledger.again
 
     def spent(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
         room.top += 1
         return again(room, publication, receipt)
 
-    plant(writer, "_again", spent)
+    plant(writer, "again", spent)
 
 
 def conflict_overlooked() -> None:
@@ -126,18 +126,18 @@ def conflict_overlooked() -> None:
         position = Position(room.epoch, offset)
         return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)
 
-    plant(writer, "_again", again)
+    plant(writer, "again", again)
 
 
 def retry_conflicts() -> None:
     """Take one retry in ten for another text under a used cid."""
-    again = writer._again
+    again = ledger.again
     count = itertools.count(1)
 
     def mistaken(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
         return again(room, publication, receipt) if next(count) % 10 else CONFLICT
 
-    plant(writer, "_again", mistaken)
+    plant(writer, "again", mistaken)
 
 
 def trimmed_too_far() -> None:
