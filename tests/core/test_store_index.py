@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,12 @@ SECRET = "qxyzzyq"
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.db"
+
+
+@pytest.fixture
+def connection(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(open_file(path, 1)) as connection:
+        yield connection
 
 
 @pytest.fixture
@@ -85,16 +93,15 @@ async def test_an_index_that_was_left_behind_goes_on_from_its_mark(path: Path) -
         assert await found(store, "late") == ["late"]
 
 
-def test_a_step_is_bounded_in_messages_and_in_bytes(path: Path) -> None:
-    writer = Writer(open_file(path, 1), keep_all)
+def test_a_step_is_bounded_in_messages_and_in_bytes(connection: sqlite3.Connection) -> None:
+    writer = Writer(connection, keep_all)
     writer.write([message("small") for _ in range(3 * STEP)])
     assert index_all(writer) == 3
     writer.write([message("x" * STEP_BYTES) for _ in range(5)])
     assert index_all(writer) == 5
 
 
-def test_a_step_that_fails_is_done_again(path: Path) -> None:
-    connection = open_file(path, 1)
+def test_a_step_that_fails_is_done_again(connection: sqlite3.Connection) -> None:
     writer = Writer(connection, keep_all)
     writer.write([message("hello " * 1000) for _ in range(50)])
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
@@ -107,8 +114,7 @@ def test_a_step_that_fails_is_done_again(path: Path) -> None:
     assert len(entries(connection)) == 50
 
 
-def test_a_batch_that_failed_leaves_nothing_to_be_indexed(path: Path) -> None:
-    connection = open_file(path, 1)
+def test_a_batch_that_failed_leaves_nothing_to_be_indexed(connection: sqlite3.Connection) -> None:
     writer = Writer(connection, keep_all)
     known = structs.replace(message("known"), cid="c")
     writer.write([known])
@@ -121,8 +127,7 @@ def test_a_batch_that_failed_leaves_nothing_to_be_indexed(path: Path) -> None:
     assert writer.behind == 0
 
 
-def test_only_messages_with_a_text_are_indexed(path: Path) -> None:
-    connection = open_file(path, 1)
+def test_only_messages_with_a_text_are_indexed(connection: sqlite3.Connection) -> None:
     writer = Writer(connection, keep_all)
     writer.write(
         [
