@@ -44,11 +44,13 @@ ON_DISK: Final = frozenset({Durability.FULL, Durability.RELAXED})
 
 
 def store_file(data_dir: Path) -> Path:
-    """Return the store's file in a data folder, by the one name that all its links lead to.
+    """Return the store's file in a data folder, by the one name that all links to it lead to.
 
     Lock and log lie beside that name, so that whoever comes by a link finds them.
     """
-    return Path(os.path.realpath(data_dir / FILE))
+    file = data_dir / FILE
+    # Where a link leads nowhere, the disk behind it may be missing: nothing is to be made there.
+    return Path(os.path.realpath(file)) if file.exists() else file
 
 
 class EmbeddedBroker(Broker):

@@ -144,7 +144,8 @@ class Committer:
         self._kick()
         self._stopping = True
         self._wake.set()
-        await self._ended
+        # Who stops waiting does not stop the thread.
+        await asyncio.shield(self._ended)
         self._settle_all()
         await asyncio.to_thread(self._thread.join)
 

@@ -156,6 +156,10 @@ class Index:
         renew_index(self._connection, found)
         self._merging, self._cost = False, 0.0
 
+    def forget(self) -> None:
+        """Begin to clean anew, for a step of it has been undone."""
+        self._merging = False
+
     def clean(self, now: float) -> bool:
         """Rewrite some of the index while it is unclean; return whether to go on at once.
 

@@ -121,8 +121,7 @@ class Indexing:
         began = monotonic()
         try:
             if self._found is not None:
-                found, self._found = self._found, None
-                self._writer.renew_index(found)
+                self._renew(self._found)
             elif self._writer.behind > 0:
                 self._writer.index()
         except sqlite3.Error as error:
@@ -142,6 +141,14 @@ class Indexing:
         while self._asked and self._asked[0][0] <= self._writer.indexed:
             _, future = self._asked.popleft()
             self._loop.call_soon_threadsafe(_succeed, future)
+
+    def _renew(self, found: DamagedIndex) -> None:
+        try:
+            # Searches that were under way while it was made anew tell of what it was before.
+            if not self._writer.renewing:
+                self._writer.renew_index(found)
+        finally:
+            self._found = None
 
     def _fail(self) -> None:
         self._fails_until = monotonic() + RETRY

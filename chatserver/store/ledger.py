@@ -1,6 +1,7 @@
 """Remember the writer's rooms: number, epoch, what is kept, and the last offset given."""
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Final
 
 from chatserver.positions import Position
@@ -133,3 +134,8 @@ def again(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
         return CONFLICT
     position = Position(room.epoch, offset)
     return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)
+
+
+def tops(rooms: Mapping[str, Room]) -> dict[str, int]:
+    """Return the last offset given in each of these rooms."""
+    return {name: room.top for name, room in rooms.items()}

@@ -11,7 +11,6 @@ import logging
 import os
 import secrets
 import sqlite3
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -265,11 +264,14 @@ def _make_index(connection: sqlite3.Connection) -> None:
 
 def _heal_index(connection: sqlite3.Connection) -> None:
     try:
-        # Without FTS5 nobody can tell.
-        with suppress(sqlite3.OperationalError), index_only():
+        with index_only():
             connection.execute("SELECT rowid FROM search LIMIT 1")
     except DamagedIndex as found:
         _renew_index(connection, found)
+    except sqlite3.OperationalError as error:
+        # Without FTS5 nobody can tell.
+        if "no such module" not in str(error):
+            raise
 
 
 def _renew_index(connection: sqlite3.Connection, found: DamagedIndex) -> None:

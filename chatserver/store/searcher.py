@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -65,8 +66,9 @@ class Searcher:
 
     async def close(self) -> None:
         """Interrupt the search that is going on, refuse those that wait, then close."""
-        self._closing = True
-        self._connection.interrupt()
+        if not self._closing:
+            self._closing = True
+            self._connection.interrupt()
         async with self._turn:
             await asyncio.to_thread(self._thread.shutdown)
             self._connection.close()
@@ -136,8 +138,10 @@ class Searcher:
             with index_only():
                 if code_of(error) == sqlite3.SQLITE_CORRUPT_VTAB:
                     raise
-                # It may be the publications that are damaged; these are not looked at here.
-                self._connection.execute(_COUNT, (query, before)).fetchone()
+                # It may be the publications that are damaged; these are not looked at here. Where
+                # that takes too long it is as if they were.
+                with suppress(sqlite3.OperationalError):
+                    self._connection.execute(_COUNT, (query, before)).fetchone()
             raise
 
     def _follow(self, query: str, before: int, limit: int, max_bytes: int) -> Found:

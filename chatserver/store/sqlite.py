@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Collection, Sequence
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from time import time
 
@@ -84,42 +84,50 @@ class SqliteStore(Store):
             raise StoreError(
                 f"{self._path.parent} cannot be made: {error.strerror}; choose another folder"
             ) from error
-        lock = Lock(self._path)
-        async with AsyncExitStack() as opened:
-            opened.callback(lock.close)
-            try:
-                connection = await asyncio.to_thread(open_file, self._path, self._patience)
-                opened.callback(connection.close)
-                writer = Writer(connection, rules, self._bounds)
-                await asyncio.to_thread(writer.remove_rooms, time())
-                checkpoints = Checkpoints(connection, self._path, self._patience)
-                self._committer = Committer(
-                    connection,
-                    writer,
-                    checkpoints,
-                    self._most,
-                    self._most_bytes,
-                    trimmed,
-                    settle,
-                )
-                opened.push_async_callback(self._committer.close)
-                self._reader = Reader(self._path, self._patience)
-                opened.push_async_callback(self._reader.close)
-                self._searcher = Searcher(
-                    self._path,
-                    self._patience,
-                    self._committer.reached,
-                    self._committer.renew_index,
-                )
-                opened.push_async_callback(self._searcher.close)
-            except sqlite3.Error as error:
-                raise unusable(self._path, error) from error
-            self._can_search = writer.can_search
-            self._opened = opened.pop_all()
+        try:
+            connection, writer, checkpoints = await asyncio.to_thread(self._open, rules)
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from error
+        self._can_search = writer.can_search
+        self._committer = Committer(
+            connection,
+            writer,
+            checkpoints,
+            self._most,
+            self._most_bytes,
+            trimmed,
+            settle,
+        )
 
     async def cleanup(self) -> None:
-        """Write what is queued, close the file and free it for others."""
-        await self._opened.aclose()
+        """Write what is queued, close the file and free it for others.
+
+        Where it is cancelled, all of that may still go on; called again, it waits for that.
+        """
+        await self._searcher.close()
+        await self._reader.close()
+        await self._committer.close()
+        self._lock.close()
+
+    def _open(self, rules: Rules) -> tuple[sqlite3.Connection, Writer, Checkpoints]:
+        # All in one go, in a thread: whoever stops waiting for it closes nothing that is in use.
+        with ExitStack() as opened:
+            self._lock = Lock(self._path)
+            opened.callback(self._lock.close)
+            connection = open_file(self._path, self._patience)
+            opened.callback(connection.close)
+            writer = Writer(connection, rules, self._bounds)
+            writer.remove_rooms(time())
+            self._reader = Reader(self._path, self._patience)
+            self._searcher = Searcher(
+                self._path,
+                self._patience,
+                lambda: self._committer.reached(),
+                lambda found: self._committer.renew_index(found),
+            )
+            checkpoints = Checkpoints(connection, self._path, self._patience)
+            opened.pop_all()
+        return connection, writer, checkpoints
 
     def append(self, publication: Publication) -> Pending[Published]:
         """Queue a publication; see `Store.append`."""

@@ -18,7 +18,7 @@ from chatserver.store import FULL, UNBOUNDED, Moves, Settlement, Stored
 from chatserver.store.cursors import move_cursors
 from chatserver.store.failures import DamagedIndex, is_of_disk
 from chatserver.store.index import Index
-from chatserver.store.ledger import Ledger, Room, again
+from chatserver.store.ledger import Ledger, Room, again, tops
 from chatserver.store.quota import Quota, cost
 from chatserver.store.retention import Retention
 from chatserver.store.rows import (
@@ -64,6 +64,7 @@ class Writer:
         refused: In which rooms whose publications the last batch had to leave out, and why.
         newest: The id of the last publication written.
         indexed: The id of the last one that searches find.
+        renewing: Whether an index that was made anew has not caught up yet.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Writer:
         self._index = Index(connection)
         self._retention = Retention(connection, rules, self._index)
         self._transactions = Transactions(connection, self._forget)
-        self._renewing = False
+        self.renewing = False
         self._scrub = self._index.unclean
         self._stored = 0
         self._wary = 0
@@ -135,14 +136,19 @@ class Writer:
         Raises:
             sqlite3.Error: None of it has been done.
         """
-        with self._healing():
-            with self._transactions.around(relaxed=True):
-                mark = self._index.step()
-            if self.behind:
-                self._quota.follow_index((self.newest - mark) / self.behind)
-            self.indexed = mark
-            if not self.behind:
-                self._renewing = False
+        try:
+            with self._healing():
+                with self._transactions.around(relaxed=True):
+                    mark = self._index.step()
+                if self.behind:
+                    self._quota.follow_index((self.newest - mark) / self.behind)
+                self.indexed = mark
+                if not self.behind:
+                    self.renewing = False
+        except sqlite3.Error:
+            # The index does not grow as long as this goes on.
+            self._quota.follow_index(0)
+            raise
 
     def renew_index(self, found: DamagedIndex) -> None:
         """Make a damaged index anew; all messages wait to be indexed then.
@@ -156,14 +162,19 @@ class Writer:
         Raises:
             sqlite3.Error: It is as it was.
         """
-        if self._renewing:
+        if self.renewing:
             raise found
         used = self._quota.used
-        with self._transactions.around(relaxed=True):
-            self._index.renew(found)
+        # Before it is done: searches must not find nothing meanwhile.
+        indexed, self.indexed = self.indexed, 0
+        try:
+            with self._transactions.around(relaxed=True):
+                self._index.renew(found)
+        except BaseException:
+            self.indexed = indexed
+            raise
         self._quota.renew_index(used)
-        self._renewing = True
-        self.indexed = 0
+        self.renewing = True
         # What was to be erased from it may be in the log.
         self._scrub = True
 
@@ -228,9 +239,13 @@ class Writer:
             return True
         more = True
         with self._healing():
-            with self._transactions.around(relaxed=True):
-                more = self._index.clean(now)
-                unclean = self._index.unclean
+            try:
+                with self._transactions.around(relaxed=True):
+                    more = self._index.clean(now)
+                    unclean = self._index.unclean
+            except BaseException:
+                self._index.forget()
+                raise
             self._scrub = self._scrub or unclean
             if self._scrub and not unclean:
                 self._scrub = not self._transactions.empty_log()
@@ -278,7 +293,7 @@ class Writer:
         receipts = self._receipts(batch, rooms)
         targets = Targets(self._connection)
         width = width_of(batch)
-        written = _tops(rooms)
+        written = tops(rooms)
         outcomes: list[Settlement] = []
         values: list[Value] = []
         replies: list[Reply] = []
@@ -309,7 +324,7 @@ class Writer:
             if target is not None:
                 if written[each.room] < target <= room.top:
                     self._insert(values, width)
-                    values, written = [], _tops(rooms)
+                    values, written = [], tops(rooms)
                 fault = targets.judge(room, each, target)
                 if fault is not None:
                     outcomes.append(fault)
@@ -321,15 +336,7 @@ class Writer:
                 receipts[room.number, user, cid] = (offset, each.timestamp, checksum)
             if (root := answered(each.body)) is not None:
                 replies.append((room.number, root, offset))
-            values += (
-                room.number,
-                offset,
-                user,
-                cid,
-                checksum,
-                each.timestamp,
-                each.body,
-            )
+            values += (room.number, offset, user, cid, checksum, each.timestamp, each.body)
             if width == ANY:
                 values += (each.kind, target)
             position = Position(room.epoch, offset)
@@ -391,7 +398,3 @@ class Writer:
         elif self._wary:
             self._wary -= 1
         return found
-
-
-def _tops(rooms: dict[str, Room]) -> dict[str, int]:
-    return {name: room.top for name, room in rooms.items()}

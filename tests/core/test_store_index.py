@@ -14,6 +14,7 @@ from chatserver.publications import Keeping, Rules, keep_all
 from chatserver.store import index, schema
 from chatserver.store.index import STEP, STEP_BYTES, Index
 from chatserver.store.schema import open_file
+from chatserver.store.transactions import Transactions
 from chatserver.store.writer import Writer
 from tests.core.stores import (
     FAR,
@@ -251,6 +252,32 @@ def test_cleaning_is_done_in_small_steps_and_rests(path: Path) -> None:
     sweep_all(writer, NOW + 3600)
     assert files_with(SECRET, path) == []
     connection.close()
+
+
+def test_a_step_of_cleaning_that_is_undone_is_done_again(
+    path: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, commits = Transactions.commit, 0
+
+    def fail_once(transactions: Transactions) -> None:
+        nonlocal commits
+        commits += 1
+        if commits == 2:  # The first is that of what is too old.
+            raise sqlite3.OperationalError("database or disk is full")
+        commit(transactions)
+
+    writer = Writer(connection, keep_all)
+    writer.write([message(f"word{number}") for number in range(200)])
+    index_all(writer)
+    writer.write([message(f"the word is {SECRET}")])
+    index_all(writer)
+    writer.write([delete(201)])
+    index_all(writer)
+    monkeypatch.setattr(Transactions, "commit", fail_once)
+    sweep_all(writer)
+    sweep_all(writer, NOW + 3600)
+    assert commits > 2
+    assert files_with(SECRET, path) == []
 
 
 def shortened(room: str) -> Keeping:

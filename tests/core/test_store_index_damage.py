@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from chatserver.config import StoreConfig
 from chatserver.errors import ActionError, StoreError
 from chatserver.publications import Keeping, keep_all
+from chatserver.store.failures import DamagedIndex
+from chatserver.store.index import Index
 from chatserver.store.schema import open_file
 from chatserver.store.writer import Writer
 from chatserver.upkeep.progress import Progress
@@ -139,6 +142,24 @@ async def test_a_search_that_finds_damage_has_the_index_made_anew(
         assert ANEW in caplog.text
 
 
+def test_searches_wait_while_it_is_made_anew(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    behind: list[int] = []
+    renew = Index.renew
+
+    def watched(index: Index, found: DamagedIndex) -> None:
+        behind.append(writer.behind)
+        renew(index, found)
+
+    monkeypatch.setattr(Index, "renew", watched)
+    with closing(open_file(filled, 1)) as connection:
+        writer = Writer(connection, keep_all)
+        assert writer.behind == 0
+        writer.renew_index(DamagedIndex("found"))
+        assert behind == [COUNT + 1]
+        index_all(writer)
+        assert writer.behind == 0
+
+
 async def test_a_damaged_page_of_messages_is_not_taken_for_the_index(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -162,15 +183,20 @@ async def test_a_damaged_page_of_messages_is_not_taken_for_the_index(
     assert ANEW not in caplog.text
 
 
-@pytest.mark.parametrize("table", ["search_data", "search_idx", "search_content"])
-def test_what_cannot_be_made_anew_is_a_damaged_file(filled: Path, table: str) -> None:
-    with closing(sqlite3.connect(filled)) as connection:
+def break_root(path: Path, table: str) -> None:
+    """Break the first page of a table."""
+    with closing(sqlite3.connect(path)) as connection:
         query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
         (page,) = connection.execute(query, (table,)).fetchone()
-    content = bytearray(filled.read_bytes())
+    content = bytearray(path.read_bytes())
     start = (page - 1) * 4096
     content[start : start + 100] = b"\xff" * 100
-    filled.write_bytes(content)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("table", ["search_data", "search_idx", "search_content"])
+def test_what_cannot_be_made_anew_is_a_damaged_file(filled: Path, table: str) -> None:
+    break_root(filled, table)
     if table != "search_idx":
         with pytest.raises(StoreError, match="is damaged"):
             open_file(filled, 1)
@@ -182,6 +208,18 @@ def test_what_cannot_be_made_anew_is_a_damaged_file(filled: Path, table: str) ->
             with pytest.raises(sqlite3.DatabaseError, match="malformed"):
                 writer.index()
         assert connection.execute("SELECT count(*) FROM publication").fetchone() == (COUNT + 2,)
+
+
+def test_what_cannot_be_indexed_does_not_count_for_ever(filled: Path) -> None:
+    break_root(filled, "search_idx")
+    bounds = StoreConfig(max_store_bytes=2**20)
+    with closing(open_file(filled, 1)) as connection:
+        writer = Writer(connection, lambda _: Keeping(length=10), bounds)
+        for _ in range(200):
+            writer.write([message("x" * 1000) for _ in range(10)])
+            assert not writer.refused
+            with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+                writer.index()
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)

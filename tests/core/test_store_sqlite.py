@@ -1,5 +1,6 @@
 """What the SQLite store keeps over restarts, and what it forgets in time."""
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from chatserver.config import StoreConfig
-from chatserver.errors import ActionError
+from chatserver.errors import ActionError, StoreError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Rules, keep_all
 from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Settlement, Stored
@@ -22,7 +23,7 @@ from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import WARY, Writer
 from tests.core.histories import answer, delete, edit, message, pin, reaction
-from tests.core.stores import FAR, STAMP, add, bodies, opened, publication
+from tests.core.stores import FAR, STAMP, add, append, bodies, opened, publication
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
@@ -495,3 +496,20 @@ async def test_of_too_many_cursors_of_all_users_those_moved_last_stay(path: Path
     left = connection.execute("SELECT user FROM cursor ORDER BY user").fetchall()
     assert [user for (user,) in left] == ["user4", "user5", "user6", "user7"]
     connection.close()
+
+
+async def test_a_cleanup_that_is_cancelled_loses_nothing_and_can_be_waited_for(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.startup(keep_all)
+    waiting = [append(store, message("word " * 1000)) for _ in range(3000)]
+    async with asyncio.timeout(20):
+        closing = asyncio.create_task(store.cleanup())
+        await waiting[0]
+        closing.cancel()
+        await asyncio.wait([closing])
+        with pytest.raises(StoreError, match="is in use by process"):
+            await SqliteStore(path).startup(keep_all)
+        await store.cleanup()
+        await asyncio.gather(*waiting)
+    async with opened(path) as store:
+        assert (await store.state("lobby")).top == len(waiting)

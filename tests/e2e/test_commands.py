@@ -160,6 +160,18 @@ def test_a_file_with_two_names_is_one_file(config: Path) -> None:
         assert "is in use by process" in second.stderr
 
 
+def test_a_link_that_leads_nowhere_begins_nothing(tmp_path: Path) -> None:
+    """The disk behind it may be missing."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "chat.db").symlink_to(tmp_path / "missing" / "chat.db")
+    config = configure(tmp_path, server={"data_dir": "data"}, broker="embedded")
+    server = ServerProcess(config, env=OWN_FOLDER, listens=False)
+    with server:
+        assert server.wait() == 1
+    assert "chat.db cannot be made" in server.stderr
+    assert not (tmp_path / "missing").exists()
+
+
 def test_mistakes_are_told_in_one_line(config: Path, tmp_path: Path) -> None:
     (tmp_path / "all.jsonl").write_text("precious")
     line = refused(config, "export", "--output", "all.jsonl")
