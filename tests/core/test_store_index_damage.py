@@ -183,6 +183,18 @@ async def test_a_damaged_page_of_messages_is_not_taken_for_the_index(
     assert ANEW not in caplog.text
 
 
+def test_an_index_that_cannot_be_understood_keeps_nobody_from_storing(
+    filled: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    harm(filled, statement("UPDATE search_config SET v = 99 WHERE k = 'version'"))
+    with closing(open_file(filled, 1)) as connection:
+        writer = Writer(connection, keep_all)
+        assert not writer.can_search
+        writer.write([message("number next")])
+        assert connection.execute("SELECT count(*) FROM publication").fetchone() == (COUNT + 2,)
+    assert "messages cannot be searched" in caplog.text
+
+
 def break_root(path: Path, table: str) -> None:
     """Break the first page of a table."""
     with closing(sqlite3.connect(path)) as connection:
