@@ -19,8 +19,13 @@ log = logging.getLogger("chatserver.store")
 PAGE: Final = 4096
 """Bytes of a page."""
 
-PART: Final = 1000
-"""Pages of the log, roughly counted, after which they are copied."""
+PART: Final = 4000
+"""Pages of the log, roughly counted, after which they are copied.
+
+A page is copied once, however often it stands in them, as the ends of indexes do. Copying takes 4 %
+of a busy server's time; 9 % with a quarter as many, and hardly less with twice as many, of which
+the disk would get more to write at once.
+"""
 
 LONGEST: Final = 16_000
 """Pages of a log to which the writer copies what has come meanwhile, so that it is begun anew."""
