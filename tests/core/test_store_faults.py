@@ -15,6 +15,7 @@ from chatserver.errors import ActionError
 from chatserver.positions import Position
 from chatserver.publications import Publication, keep_all
 from chatserver.store import UNBOUNDED, Settlement, Stored, committer, sweeping
+from chatserver.store.appending import Appender
 from chatserver.store.indexing import Indexing
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Writer
@@ -333,15 +334,15 @@ async def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
 async def test_a_fault_in_the_writer_fails_its_batch_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    append_rows = Writer._append
+    append_rows = Appender.append
 
-    def faulty(writer: Writer, batch: list[Publication]) -> list[Settlement]:
-        outcomes = append_rows(writer, batch)
+    def faulty(appender: Appender, batch: list[Publication]) -> list[Settlement]:
+        outcomes = append_rows(appender, batch)
         if any(each.body == b"cursed" for each in batch):
             raise RuntimeError("a fault in the writer")
         return outcomes
 
-    monkeypatch.setattr(Writer, "_append", faulty)
+    monkeypatch.setattr(Appender, "append", faulty)
     async with opened(tmp_path / "chat.db") as store:
         await add(store, publication())
         with pytest.raises(ActionError) as caught:

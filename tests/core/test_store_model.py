@@ -267,13 +267,13 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(self.log.values()))
     @rule(room=st.sampled_from(ROOMS))
     def fail_in_the_middle(self, room: str) -> None:
-        append = self.writer._append
+        append = self.writer._appender.append
 
         def failing(batch: object) -> list[Stored | ActionError]:
             append(batch)  # type: ignore[arg-type]  # handed on as it is
             raise sqlite3.OperationalError("disk I/O error")
 
-        self.writer._append = failing  # type: ignore[method-assign]  # restored below
+        self.writer._appender.append = failing  # type: ignore[method-assign]  # restored below
         try:
             self.writer.write([Publication(room, b"lost", stamp(self.now), "ann", "lost")])
         except sqlite3.OperationalError:
@@ -281,7 +281,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             raise AssertionError("the failure was swallowed")
         finally:
-            self.writer._append = append  # type: ignore[method-assign]  # as it was
+            self.writer._appender.append = append  # type: ignore[method-assign]  # as it was
 
     def oldest(self, room: str) -> int:
         row = self.connection.execute("SELECT floor FROM room WHERE name = ?", (room,)).fetchone()

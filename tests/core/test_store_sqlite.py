@@ -15,13 +15,14 @@ from chatserver.errors import ActionError, StoreError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping, Publication, Rules, keep_all
 from chatserver.store import CONFLICT, CURSOR_LIFE, MOST_CURSORS, Settlement, Stored
+from chatserver.store.appending import WARY
 from chatserver.store.cursors import move_cursors, sweep_cursors
 from chatserver.store.reader import Reader
 from chatserver.store.retention import AT_ONCE
 from chatserver.store.rows import SIZES, cut
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
-from chatserver.store.writer import WARY, Writer
+from chatserver.store.writer import Writer
 from tests.core.histories import answer, delete, edit, message, pin, reaction
 from tests.core.stores import FAR, STAMP, add, append, bodies, opened, publication
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 
 from chatserver import Context, Right, fold
 from chatserver.broker.tail import Tail
-from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
-from chatserver.publications import Publication, Rules
-from chatserver.store import Settlement, Stored, sqlite, writer
-from chatserver.store.ledger import Room
+from chatserver.publications import Publication
+from chatserver.store import Settlement, Stored, appending, writer
+from chatserver.store.ledger import Ledger, Room
+from chatserver.store.quota import Quota
+from chatserver.store.retention import Retention
 from chatserver.store.rows import Key, Receipt
 from chatserver.store.targets import Targets
 from tests.torture.planting import plant
@@ -57,7 +58,7 @@ def edits_left_by_delete() -> None:
             "UPDATE publication SET body = NULL WHERE room = ? AND offset = ?", (room, target)
         )
 
-    plant(writer, "erase", erase)
+    plant(appending, "erase", erase)
 
 
 def deleted_kept_in_memory() -> None:
@@ -72,18 +73,22 @@ def deleted_kept_in_memory() -> None:
 def delete_made_again() -> None:
     """Give a delete that is retried in another life a place of its own."""
 
-    class Writer(writer.Writer):
+    class Appender(appending.Appender):
         def __init__(
-            self, connection: sqlite3.Connection, rules: Rules, bounds: StoreConfig
+            self,
+            connection: sqlite3.Connection,
+            ledger: Ledger,
+            quota: Quota,
+            retention: Retention,
         ) -> None:
-            super().__init__(connection, rules, bounds)
+            super().__init__(connection, ledger, quota, retention)
             connection.execute("DROP INDEX IF EXISTS publication_cid")
             self._lived: set[tuple[int, str, str]] = set()
 
         def _receipts(
             self, batch: Sequence[Publication], rooms: dict[str, Room]
         ) -> dict[Key, Receipt]:
-            self._wary = writer.WARY  # So that nothing else is stored twice.
+            self.wary = appending.WARY  # So that nothing else is stored twice.
             receipts = super()._receipts(batch, rooms) or {}
             for each in batch:
                 if each.erases and each.room in rooms:
@@ -101,27 +106,27 @@ def delete_made_again() -> None:
         return None if change.erases else judge(targets, room, change, offset)
 
     plant(Targets, "judge", lenient)
-    plant(sqlite, "Writer", Writer)
+    plant(writer, "Appender", Appender)
 
 
 def delete_judged_again() -> None:
     """Refuse a delete that is retried: its message is gone."""
 
-    class Writer(writer.Writer):
+    class Appender(appending.Appender):
         def _receipts(
             self, batch: Sequence[Publication], rooms: dict[str, Room]
         ) -> dict[Key, Receipt] | None:
             return super()._receipts([each for each in batch if not each.erases], rooms)
 
-    plant(sqlite, "Writer", Writer)
+    plant(writer, "Appender", Appender)
 
 
 def text_back_on_retry() -> None:
     """Write the text of a retried edit again where it was erased."""
 
-    class Writer(writer.Writer):
-        def _append(self, batch: Sequence[Publication]) -> list[Settlement]:
-            outcomes = super()._append(batch)
+    class Appender(appending.Appender):
+        def append(self, batch: Sequence[Publication]) -> list[Settlement]:
+            outcomes = super().append(batch)
             for each, outcome in zip(batch, outcomes, strict=True):
                 if each.kind == "edit" and isinstance(outcome, Stored) and outcome.duplicate:
                     self._connection.execute(
@@ -131,7 +136,7 @@ def text_back_on_retry() -> None:
                     )
             return outcomes
 
-    plant(sqlite, "Writer", Writer)
+    plant(writer, "Appender", Appender)
 
 
 def change_of_what_is_gone() -> None:

@@ -13,7 +13,7 @@ from msgspec import structs
 from chatserver.broker import Deliver, Due, embedded
 from chatserver.positions import Position
 from chatserver.publications import Publication
-from chatserver.store import CONFLICT, Settlement, Stored, ledger, sqlite, writer
+from chatserver.store import CONFLICT, Settlement, Stored, appending, ledger, sqlite, writer
 from chatserver.store.ledger import Room
 from chatserver.store.retention import Retention
 from chatserver.store.rows import Key, Receipt
@@ -59,52 +59,52 @@ def broadcast_before_commit() -> None:
         def _hand_out(self, room: str, due: Sequence[Due]) -> None:
             super()._hand_out(room, [each for each in due if each[1] is None])
 
-    class Writer(writer.Writer):
-        def _append(self, batch: Sequence[Publication]) -> list[Settlement]:
-            outcomes = super()._append(batch)
+    class Appender(appending.Appender):
+        def append(self, batch: Sequence[Publication]) -> list[Settlement]:
+            outcomes = super().append(batch)
             early[0](batch, outcomes)
             return outcomes
 
     plant(embedded, "EmbeddedBroker", Broker)
-    plant(sqlite, "Writer", Writer)
+    plant(writer, "Appender", Appender)
 
 
 def batch_turned_round() -> None:
     """Store the last message of a batch first."""
 
-    class Writer(writer.Writer):
-        def _append(self, batch: Sequence[Publication]) -> list[Settlement]:
-            return super()._append(batch[::-1])[::-1]
+    class Appender(appending.Appender):
+        def append(self, batch: Sequence[Publication]) -> list[Settlement]:
+            return super().append(batch[::-1])[::-1]
 
-    plant(sqlite, "Writer", Writer)
+    plant(writer, "Appender", Appender)
 
 
 def texts_mixed_up() -> None:
     """Store the first message of a batch with the text of the last."""
 
-    class Writer(writer.Writer):
-        def _append(self, batch: Sequence[Publication]) -> list[Settlement]:
+    class Appender(appending.Appender):
+        def append(self, batch: Sequence[Publication]) -> list[Settlement]:
             mixed = list(batch)
             said = [place for place, each in enumerate(batch) if each.kind == "message"]
             if said:
                 first, last = batch[said[0]], batch[said[-1]]
                 mixed[said[0]] = structs.replace(first, body=last.body)
-            return super()._append(mixed)
+            return super().append(mixed)
 
-    plant(sqlite, "Writer", Writer)
+    plant(writer, "Appender", Appender)
 
 
 def cid_forgotten() -> None:
     """Store a retry as if it were another message."""
 
-    class Writer(writer.Writer):
+    class Appender(appending.Appender):
         def _receipts(
             self, batch: Sequence[Publication], rooms: dict[str, Room]
         ) -> dict[Key, Receipt]:
             return {}
 
     _at_start("DROP INDEX IF EXISTS publication_cid")
-    plant(sqlite, "Writer", Writer)
+    plant(writer, "Appender", Appender)
 
 
 def retry_leaves_hole() -> None:
@@ -115,7 +115,7 @@ def retry_leaves_hole() -> None:
         room.top += 1
         return again(room, publication, receipt)
 
-    plant(writer, "again", spent)
+    plant(appending, "again", spent)
 
 
 def conflict_overlooked() -> None:
@@ -126,7 +126,7 @@ def conflict_overlooked() -> None:
         position = Position(room.epoch, offset)
         return Stored(publication.room, timestamp, position, duplicate=True, cid=publication.cid)
 
-    plant(writer, "again", again)
+    plant(appending, "again", again)
 
 
 def retry_conflicts() -> None:
@@ -137,7 +137,7 @@ def retry_conflicts() -> None:
     def mistaken(room: Room, publication: Publication, receipt: Receipt) -> Settlement:
         return again(room, publication, receipt) if next(count) % 10 else CONFLICT
 
-    plant(writer, "again", mistaken)
+    plant(appending, "again", mistaken)
 
 
 def trimmed_too_far() -> None:
@@ -176,10 +176,11 @@ def _commit_late(is_late: Callable[[writer.Writer, str], bool]) -> None:
                 if self._connection.in_transaction:
                     self._connection.execute("COMMIT")
                 return super().write(batch)
-            self._wary = writer.WARY  # Whoever had to undo this batch would undo the others too.
+            # Whoever had to undo this batch would undo the others too.
+            self._appender.wary = appending.WARY
             if not self._connection.in_transaction:
                 self._connection.execute("BEGIN IMMEDIATE")
-            outcomes = self._append(batch)
+            outcomes = self._appender.append(batch)
             self.batches += 1
             if self.batches % 8 == 0:
                 self._connection.execute("COMMIT")
