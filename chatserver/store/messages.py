@@ -29,23 +29,24 @@ _BEFORE: Final = f"""SELECT {_COLUMNS} FROM publication
 _OF_P: Final = ", ".join(f"p.{column}" for column in _COLUMNS.split(", ")[1:])
 # The offset is that of `reply`, whose order is known: by that of `publication` all would be sorted.
 _THREAD: Final = f"""SELECT {_COLUMNS} FROM publication
-    WHERE room = ?1 AND offset = ?2 AND offset >= ?3 AND target IS NULL
+    WHERE room = :room AND offset = :root AND offset >= :first AND target IS NULL
     UNION ALL SELECT r.offset, {_OF_P} FROM reply r
     CROSS JOIN publication p ON p.room = r.room AND p.offset = r.offset
-    WHERE r.room = ?1 AND r.root = ?2 AND r.offset >= ?3 AND r.offset <> ?2
+    WHERE r.room = :room AND r.root = :root AND r.offset >= :first AND r.offset <> :root
     AND p.target IS NULL AND p.body IS NOT NULL
-    ORDER BY offset LIMIT ?4"""  # noqa: S608 - put together of constants
+    ORDER BY offset LIMIT :limit"""  # noqa: S608 - put together of constants
 # Of many edits only the last is read; the index alone tells which. Rows lie in the order of storing
 # (schema.py), so it is the one with the largest id. Reactions come as the index has them: no more
 # of them are looked at than are taken, and those of one message.
 _OF_CHANGE: Final = "p.user, p.timestamp, p.kind, p.body, p.id"
 _CHANGES: Final = f"""SELECT p.target, {_OF_CHANGE} FROM publication p INDEXED BY publication_target
-    WHERE p.room = ?1 AND p.target >= ?2 AND p.target <= ?3
+    WHERE p.room = :room AND p.target >= :first AND p.target <= :last
     AND p.kind IN ('reaction', 'pin') AND p.body IS NOT NULL
     UNION ALL SELECT p.target, {_OF_CHANGE} FROM publication p
     WHERE p.body IS NOT NULL AND p.id IN (
         SELECT max(id) FROM publication INDEXED BY publication_target
-        WHERE room = ?1 AND target >= ?2 AND target <= ?3 AND kind = 'edit' GROUP BY target
+        WHERE room = :room AND target >= :first AND target <= :last AND kind = 'edit'
+        GROUP BY target
     ) ORDER BY target"""  # noqa: S608 - put together of constants
 _CHANGES_AFTER: Final = f"{_CHANGES}, id"
 _CHANGES_BEFORE: Final = f"{_CHANGES} DESC, id"
@@ -53,14 +54,14 @@ _CHANGES_BEFORE: Final = f"{_CHANGES} DESC, id"
 _CHANGES_OF_ANSWERS: Final = f"""SELECT r.offset AS target, {_OF_CHANGE} FROM reply r
     CROSS JOIN publication p INDEXED BY publication_target
     ON p.room = r.room AND p.target = +r.offset
-    WHERE r.room = ?1 AND r.root = ?4 AND r.offset >= ?2 AND r.offset <= ?3
+    WHERE r.room = :room AND r.root = :root AND r.offset >= :first AND r.offset <= :last
     AND p.kind IN ('reaction', 'pin') AND p.body IS NOT NULL
     UNION ALL SELECT r.offset, {_OF_CHANGE} FROM reply r
     CROSS JOIN publication p ON p.id = (
         SELECT max(id) FROM publication INDEXED BY publication_target
         WHERE room = r.room AND target = r.offset AND kind = 'edit'
     )
-    WHERE r.room = ?1 AND r.root = ?4 AND r.offset >= ?2 AND r.offset <= ?3
+    WHERE r.room = :room AND r.root = :root AND r.offset >= :first AND r.offset <= :last
     AND p.body IS NOT NULL
     ORDER BY target, id"""  # noqa: S608 - put together of constants
 # Of what was ever pinned; the index alone tells which.
@@ -122,7 +123,8 @@ def read_thread(
 ) -> Messages:
     """Read a message and what answers it; see `Store.thread`."""
     first = max(after + 1, state.oldest)
-    rows = connection.execute(_THREAD, (room, root, first, limit + 1))
+    asked = {"room": room, "root": root, "first": first, "limit": limit + 1}
+    rows = connection.execute(_THREAD, asked)
     entries, limit = _take(rows, limit, max_bytes)
     changes, limit = _changes(connection, _CHANGES_OF_ANSWERS, room, entries, limit, root)
     # The message itself is no answer.
@@ -211,13 +213,14 @@ def _changes(
     room: int,
     entries: Sequence[Entry],
     limit: int,
-    *root: int,
+    root: int | None = None,
 ) -> tuple[dict[int, list[Publication]], int]:
     found: defaultdict[int, list[Publication]] = defaultdict(list)
     offsets = [offset for offset, _ in entries[:limit]]
     if not offsets:
         return found, limit
-    rows = connection.execute(query, (room, min(offsets), max(offsets), *root))
+    asked = {"room": room, "first": min(offsets), "last": max(offsets), "root": root}
+    rows = connection.execute(query, asked)
     for count, (target, user, timestamp, kind, body, _) in enumerate(rows):
         if count >= MOST_CHANGES and target not in found:
             return found, offsets.index(target)
