@@ -127,8 +127,9 @@ def read_thread(
     rows = connection.execute(_THREAD, asked)
     entries, limit = _take(rows, limit, max_bytes)
     changes, limit = _changes(connection, _CHANGES_OF_ANSWERS, room, entries, limit, root)
-    # The message itself is no answer.
-    changes |= _changes(connection, _CHANGES_AFTER, room, entries[:1], 1)[0]
+    # The message itself is no answer; what answers it may lie before it, by a guess of its offset.
+    itself = [entry for entry in entries[:limit] if entry[0] == root]
+    changes |= _changes(connection, _CHANGES_AFTER, room, itself, 1)[0]
     return page(state, entries, changes, limit, max_bytes, end=state.top, edge=state.top)
 
 

@@ -59,6 +59,7 @@ async def backwards(store: Store, limit: int, max_bytes: int) -> list[tuple[int,
 )
 @example([message(), edit(1), pin(1), edit(1)], {0}, 1, 800)
 @example([message(), message(), pin(1, remove=True), pin(2)], {0}, 1, 1)
+@example([answer(2), message(), edit(2), reaction(2), pin(2)], {0}, 9, 800)
 @settings(max_examples=50)
 def test_the_file_tells_what_memory_tells(
     sent: list[Publication], offsets: set[int], limit: int, max_bytes: int
