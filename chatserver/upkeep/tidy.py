@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from chatserver.store.failures import DamagedIndex
+from chatserver.store.failures import DamagedIndex, describe
 from chatserver.store.index import Index
 from chatserver.store.schema import mend, new_epoch
 from chatserver.store.transactions import Transactions
@@ -23,14 +23,16 @@ def erase(path: Path, user: str) -> int:
     """Erase all that a user has written, and forget who wrote it; return how many messages.
 
     The messages stay in their places as deleted ones. What others wrote stays, also to this user;
-    the names of direct rooms have the user's id in them and stay. Reads the whole file.
+    the names of direct rooms have the user's id in them and stay. Reads the whole file and writes
+    it anew, which needs as much free space as it has bytes: where SQLite has moved messages from
+    one page to another, it leaves copies in parts of pages that it does not use.
 
     Args:
         path: The store's file.
         user: The user id.
 
     Raises:
-        UpkeepError: There is no such file, or no user id.
+        UpkeepError: There is no such file, or no user id; or all is erased but for such copies.
         StoreError: A server has the file, it is not ours, or it fails.
     """
     if not user:
@@ -46,7 +48,14 @@ def erase(path: Path, user: str) -> int:
             with transactions.around(relaxed=False):
                 index.renew(found)
                 erased = _erase(connection, index, user)
-        _shorten(connection)
+        try:
+            _rewrite(connection)
+        except sqlite3.Error as error:
+            raise UpkeepError(
+                f"{erased} messages are erased, but the file cannot be written anew:"
+                f" {describe(error)}; copies of words may be left in unused parts of it until"
+                " there is as much space as it has bytes, and vacuum is run"
+            ) from error
     return erased
 
 
@@ -88,8 +97,7 @@ def vacuum(path: Path) -> tuple[int, int]:
     with writing(path) as connection:
         _shorten(connection)
         before = path.stat().st_size
-        connection.execute("VACUUM")
-        _shorten(connection)
+        _rewrite(connection)
         after = path.stat().st_size
     return before, after
 
@@ -163,6 +171,11 @@ def _erase(connection: sqlite3.Connection, index: Index, user: str) -> int:
         pass
     connection.execute("DELETE FROM cursor WHERE user = ?", (user,))
     return erased
+
+
+def _rewrite(connection: sqlite3.Connection) -> None:
+    connection.execute("VACUUM")
+    _shorten(connection)
 
 
 def _shorten(connection: sqlite3.Connection) -> None:
