@@ -158,10 +158,13 @@ class Unread(Struct, frozen=True):
         count: Messages of others, up to `MOST_UNREAD`; what was erased or changes another message
             does not count.
         top: The last offset that was looked at.
+        erases: Whether something that was looked at has erased a message, perhaps one that was
+            counted before; only told from memory.
     """
 
     count: int
     top: int
+    erases: bool = False
 
 
 class Durability(StrEnum):

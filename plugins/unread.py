@@ -40,8 +40,9 @@ async def follow(
             return fields | _begin(hub, session, room, now)
         rest = history.unread(room, user.id, counted.top)
         newer = rest.result() if rest.is_done else None
-        # What was counted may also be ahead of what members have been sent.
-        if newer is not None and newer.top >= counted.top:
+        # What was counted may also be ahead of what members have been sent, and what was erased
+        # since may be among it.
+        if newer is not None and newer.top >= counted.top and not newer.erases:
             unread = min(counted.count + newer.count, MOST_UNREAD)
             return fields | {"read": read, "unread": unread}
     return fields

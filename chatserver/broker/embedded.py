@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -39,6 +40,9 @@ from chatserver.store.sqlite import SqliteStore
 
 FILE: Final = "chat.db"
 """The store's file in the data folder."""
+
+SETTLING: Final = 5.0
+"""Seconds for which a read of the newest waits until something on its way has come."""
 
 ON_DISK: Final = frozenset({Durability.FULL, Durability.RELAXED})
 
@@ -84,6 +88,7 @@ class EmbeddedBroker(Broker):
         self._reads: Reads[Page] = Reads()
         self._folding: Reads[Messages] = Reads()
         self._searches: set[asyncio.Task[Found]] = set()
+        self._awaited: dict[str, asyncio.Event] = {}
 
     @classmethod
     def configured(cls, config: Config, data_dir: Path) -> Self:
@@ -317,6 +322,8 @@ class EmbeddedBroker(Broker):
                 due.extend((passed, None) for passed in line.due())
         if line.settled == line.appended:
             del self._lines[room]
+        if self._awaited and room in self._awaited:
+            self._awaited.pop(room).set()
         if stored:
             # A read that began before these were delivered is of no use to who asks now.
             self._forget(room)
@@ -355,6 +362,12 @@ class EmbeddedBroker(Broker):
 
     async def _fetch(self, store: Store, room: str, wanted: Wanted) -> Page:
         after, before, limit, max_bytes = wanted
+        newest = after is None and before is None
+        if newest and room in self._lines and self._tails.get(room) is None:
+            # With what is on its way a tail begins, and nothing that was read before adjoins it.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SETTLING):
+                    await self._awaited.setdefault(room, asyncio.Event()).wait()
         if after is None:
             page = await store.read_before(room, before, limit, max_bytes)
         else:

@@ -111,8 +111,9 @@ class Tail:
         state = self.state
         if state is None or max(after, state.oldest - 1) < self.first - 1:
             return None
-        newer = islice(reversed(self.publications), max(0, state.top - after))
-        return Unread(count_unread(newer, user), state.top)
+        newer = [*islice(reversed(self.publications), max(0, state.top - after))]
+        erases = any(each.erases for each in newer)
+        return Unread(count_unread(newer, user), state.top, erases)
 
     def cut(self, most: int, most_bytes: int) -> None:
         """Forget the oldest ones beyond the bounds, a good part at once."""

@@ -179,6 +179,23 @@ async def test_the_newest_messages_are_brought_into_memory_once(stage: Stage) ->
     assert stage.store.reads == 1
 
 
+async def test_the_newest_are_read_once_what_is_on_its_way_has_come(stage: Stage) -> None:
+    """What was read before would not adjoin it, so members could not be told to go on there."""
+    stage.store.settle_on = False
+    stage.publish(1)
+    await stage.store.committed.wait()
+    position, page = stage.broker.position("lobby"), asyncio.create_task(messages(stage))
+    async with asyncio.timeout(20):
+        while not stage.broker._awaited:  # noqa: ASYNC110 - nothing tells of who waits
+            await asyncio.sleep(0)
+    assert stage.store.reads == 0
+    stage.store.settle_all()
+    state = await position
+    assert state is not None
+    assert (state.top, (await page).state.top) == (3, 3)
+    assert stage.broker.position("lobby").is_done
+
+
 async def test_messages_before_what_is_in_memory_come_from_the_file(tmp_path: Path) -> None:
     stage = await Stage(tmp_path / "chat.db", Tails(room_most=10)).start()
     for outcome in stage.publish(30):
