@@ -103,15 +103,19 @@ class Checkpoints:
             self._wake.wait()
             self._wake.clear()
             try:
-                pages, copied = self._copy(self._copying)
+                self._copy_part()
             except Exception:
                 log.exception("a part of the log could not be copied")
-                continue
-            # While somebody reads old rows much is left, which the writer must not wait for.
-            if pages >= LONGEST and pages - copied < PART:
-                # Now it is the writer's turn, however much it has written meanwhile.
-                self._wake.clear()
-                self._long = True
+
+    def _copy_part(self) -> None:
+        pages, copied = self._copy(self._copying)
+        # While somebody reads old rows much is left, which the writer must not wait for.
+        if pages >= LONGEST and pages - copied < PART:
+            # Once more, so that less is left to the writer: it waits half as long for the disk.
+            self._copy(self._copying)
+            # Now it is the writer's turn, however much it has written meanwhile.
+            self._wake.clear()
+            self._long = True
 
     def _copy(self, connection: sqlite3.Connection) -> tuple[int, int]:
         """Copy what no reader still needs; return the log's pages, and how many of them are copied.
