@@ -161,7 +161,12 @@ class Chat:
 
         The outcome is None where the room keeps no history; it raises `ActionError`
         (``unavailable``).
+
+        Raises:
+            ValueError: `limit` is below 1.
         """
+        if limit < 1:
+            raise ValueError("limit is at least 1")
         return self.hub.history.messages(
             room, after=after, before=before, limit=limit, max_bytes=max_bytes
         )
@@ -243,6 +248,7 @@ class Chat:
             if getattr(old, section) != getattr(settings.config, section):
                 log.warning("changes of %s take effect after a restart", section)
         self.hub.config = structs.replace(self.hub.config, limits=settings.config.limits)
+        self.broker.configure(self.hub.config)
         self.settings = settings
 
     @property

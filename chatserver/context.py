@@ -159,7 +159,8 @@ class Hub(Protocol):
             guard: What that message must be like when the change's turn comes.
 
         Raises:
-            ValueError: A field is one that only the server sets (`RESERVED`).
+            ValueError: A field is one that only the server sets (`RESERVED`), the room has no name,
+                or there is no `target` to be erased.
             ActionError: ``too_large`` above 7/8 of `max_frame_out`; ``not_found`` for a change in a
                 room that keeps no history.
         """

@@ -277,11 +277,15 @@ class LocalHub(Hub):
         for name in fields:
             if name in RESERVED:
                 raise _reserved(fields)
+        if not room:
+            raise ValueError("a room needs a name")
         stamp = self._stamp
         timestamp = stamp()
         full = {"action": event, "room": room, **fields}
         if target is not None:
             full["target"] = target
+        elif erases:
+            raise ValueError("what erases a message needs its offset as `target`")
         full["timestamp"] = timestamp
         user = None
         if author is not None:

@@ -44,6 +44,14 @@ class Broker(History):
         """
         return cls()
 
+    def configure(self, config: Config) -> None:
+        """Take limits that have changed while it runs.
+
+        Args:
+            config: The configuration; all but its limits is as it was.
+        """
+        return
+
     async def startup(self, deliver: Deliver) -> None:
         """Begin; publications of subscribed rooms go to `deliver` from now on.
 

@@ -41,8 +41,8 @@ from chatserver.store.sqlite import SqliteStore
 FILE: Final = "chat.db"
 """The store's file in the data folder."""
 
-SETTLING: Final = 5.0
-"""Seconds for which a read of the newest waits until something on its way has come."""
+SETTLING: Final = 2.0
+"""Seconds for which what is on its way can keep reads of the newest waiting."""
 
 ON_DISK: Final = frozenset({Durability.FULL, Durability.RELAXED})
 
@@ -93,15 +93,18 @@ class EmbeddedBroker(Broker):
     @classmethod
     def configured(cls, config: Config, data_dir: Path) -> Self:
         """Make one that stores in the data folder, and can recover from memory what it may."""
+        store = SqliteStore(store_file(data_dir), config.store)
+        broker = cls(store, RoomRules(config.rooms).keeping, bounds=config.store)
+        broker.configure(config)
+        return broker
+
+    def configure(self, config: Config) -> None:
+        """Keep as much of each room in memory from now on as clients can recover."""
         bounds: list[LimitsConfig | RoomConfig] = [config.limits, *config.rooms]
         most = max(each.recovery_limit or 0 for each in bounds)
         most_bytes = max(each.recovery_bytes or 0 for each in bounds)
-        tails = Tails(
-            room_most=max(ROOM_MOST, 2 * most),
-            room_bytes=max(ROOM_BYTES, 2 * (most_bytes + COST * most)),
-        )
-        store = SqliteStore(store_file(data_dir), config.store)
-        return cls(store, RoomRules(config.rooms).keeping, tails, config.store)
+        self._tails.room_most = max(ROOM_MOST, 2 * most)
+        self._tails.room_bytes = max(ROOM_BYTES, 2 * (most_bytes + COST * most))
 
     async def startup(self, deliver: Deliver) -> None:
         """Open the store; see `Store.startup` for what can be wrong with it."""
@@ -138,7 +141,7 @@ class EmbeddedBroker(Broker):
                 Published(publication.room, publication.timestamp, cid=publication.cid)
             )
         if line is None:
-            line = self._lines[publication.room] = Line(store)
+            line = self._lines[publication.room] = Line(store, self._loop.time())
         line.appended += 1
         try:
             return store.append(publication)
@@ -362,11 +365,11 @@ class EmbeddedBroker(Broker):
 
     async def _fetch(self, store: Store, room: str, wanted: Wanted) -> Page:
         after, before, limit, max_bytes = wanted
-        newest = after is None and before is None
-        if newest and room in self._lines and self._tails.get(room) is None:
+        line = self._lines.get(room)
+        if line is not None and after is None and before is None and self._tails.get(room) is None:
             # With what is on its way a tail begins, and nothing that was read before adjoins it.
             with suppress(TimeoutError):
-                async with asyncio.timeout(SETTLING):
+                async with asyncio.timeout_at(line.began + SETTLING):
                     await self._awaited.setdefault(room, asyncio.Event()).wait()
         if after is None:
             page = await store.read_before(room, before, limit, max_bytes)

@@ -175,6 +175,10 @@ class Tails:
         most_bytes: Bytes of all tails together.
         room_most: Publications of one room.
         room_bytes: Bytes of one room.
+
+    Attributes:
+        room_most: As given; another number counts for a room once something is added to it.
+        room_bytes: The same.
     """
 
     def __init__(
@@ -184,8 +188,8 @@ class Tails:
         room_bytes: int = ROOM_BYTES,
     ) -> None:
         self._most_bytes = most_bytes
-        self._room_most = room_most
-        self._room_bytes = room_bytes
+        self.room_most = room_most
+        self.room_bytes = room_bytes
         self._size = 0
         self._tails: OrderedDict[str, Tail] = OrderedDict()
 
@@ -254,7 +258,7 @@ class Tails:
         return tail
 
     def _fit(self, tail: Tail, before: int) -> None:
-        tail.cut(self._room_most, self._room_bytes)
+        tail.cut(self.room_most, self.room_bytes)
         self._size += tail.size - before
         while self._size > self._most_bytes and len(self._tails) > 1:
             self.forget(next(iter(self._tails)))

@@ -66,6 +66,11 @@ def unavailable(message: str, retry_after: float) -> ActionError:
     return ActionError(ErrorCode.UNAVAILABLE, message, retry_after=retry_after)
 
 
+def stopping() -> ActionError:
+    """Return the refusal of what comes while the server ends."""
+    return unavailable("The server is shutting down; connect again in a moment", 1)
+
+
 def too_many_of_user(most: int) -> ActionError:
     """Return the refusal of another room to a user who has made as many as are allowed."""
     return ActionError(

@@ -13,7 +13,7 @@ from chatserver.errors import ActionError
 from chatserver.pending import Pending
 from chatserver.publications import Publication, Published
 from chatserver.stats import StoreStats
-from chatserver.store import Moves, Settle, Trimmed, unavailable
+from chatserver.store import Moves, Settle, Trimmed, stopping, unavailable
 from chatserver.store.batch import Batch
 from chatserver.store.checkpoints import Checkpoints
 from chatserver.store.failures import FAULT, DamagedIndex, Verdict, broken, is_of_disk, judge
@@ -96,7 +96,7 @@ class Committer:
         if self._queued >= self._most or self._queued_bytes + size > self._most_bytes:
             raise unavailable("More messages are waiting to be stored than may be; try again", 1)
         if self._stopping:
-            raise unavailable("The server is shutting down; connect again in a moment", 1)
+            raise stopping()
         self._queued += 1
         self._queued_bytes += size
         if not self._gathered.publications:

@@ -38,8 +38,8 @@ from chatserver.store import (
     Store,
     Stored,
     Trimmed,
+    stopping,
     too_many_of_user,
-    unavailable,
 )
 from chatserver.store.batch import Batch
 from chatserver.store.kept import Kept
@@ -119,7 +119,7 @@ class MemoryStore(Store):
     def append(self, publication: Publication) -> Pending[Published]:
         """Keep a publication; see `Store.append`."""
         if self._rules is None:
-            raise unavailable("The server is shutting down; connect again in a moment", 1)
+            raise stopping()
         batch, pending = Batch(), Pending[Published]()
         batch.add(publication, pending)
         batch.outcomes.append(self._receipt(publication) or self._add(publication, self._rules))

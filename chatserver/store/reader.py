@@ -20,7 +20,7 @@ from chatserver.publications import (
     RoomState,
     Unread,
 )
-from chatserver.store import unavailable
+from chatserver.store import stopping, unavailable
 from chatserver.store.cursors import cursors_of
 from chatserver.store.direct import direct_rooms_of
 from chatserver.store.failures import code_of, unreadable
@@ -74,9 +74,11 @@ class Reader:
         self._connection.set_progress_handler(self._overdue, STEPS)
         self._until = 0.0
         self._waiting = 0
+        self._closing = False
 
     async def close(self) -> None:
         """Finish the reads that are asked for, then close."""
+        self._closing = True
         await asyncio.to_thread(self._thread.shutdown)
         self._connection.close()
 
@@ -198,6 +200,8 @@ class Reader:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
 
+        if self._closing:
+            raise stopping()
         if self._waiting >= MOST_WAITING:
             raise unavailable("Too much of the history is being read; try again", 1)
         self._waiting += 1

@@ -10,7 +10,7 @@ from typing import Final
 
 from chatserver.errors import ActionError, ErrorCode
 from chatserver.publications import Found
-from chatserver.store import unavailable
+from chatserver.store import stopping, unavailable
 from chatserver.store.failures import DamagedIndex, code_of, index_only, unreadable
 from chatserver.store.indexing import unsearchable
 from chatserver.store.messages import folded
@@ -117,7 +117,7 @@ class Searcher:
 
     def _check_open(self) -> None:
         if self._closing:
-            raise unavailable("The server is shutting down; connect again in a moment", 1)
+            raise stopping()
 
     def _find(
         self, rooms: Collection[str], text: str, before: int, limit: int, max_bytes: int

@@ -15,6 +15,7 @@ from chatserver.upkeep.progress import Progress
 PAGES: Final = 256
 """Pages that a backup copies between two looks at its progress."""
 
+_SIZE: Final = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 _DROP_STUBS: Final = """DELETE FROM publication WHERE kind IS NULL AND cid IS NULL
     AND id < (SELECT max(id) FROM publication)"""
 
@@ -24,8 +25,8 @@ def erase(path: Path, user: str) -> int:
 
     The messages stay in their places as deleted ones. What others wrote stays, also to this user;
     the names of direct rooms have the user's id in them and stay. Reads the whole file and writes
-    it anew, which needs as much free space as it has bytes: where SQLite has moved messages from
-    one page to another, it leaves copies in parts of pages that it does not use.
+    it anew, as `vacuum` does: where SQLite has moved messages from one page to another, it leaves
+    copies in parts of pages that it does not use.
 
     Args:
         path: The store's file.
@@ -49,12 +50,12 @@ def erase(path: Path, user: str) -> int:
                 index.renew(found)
                 erased = _erase(connection, index, user)
         try:
-            _rewrite(connection)
+            _rewrite(connection, path)
         except sqlite3.Error as error:
             raise UpkeepError(
                 f"{erased} messages are erased, but the file cannot be written anew:"
                 f" {describe(error)}; copies of words may be left in unused parts of it until"
-                " there is as much space as it has bytes, and vacuum is run"
+                " there is twice as much space as it has bytes, and vacuum is run"
             ) from error
     return erased
 
@@ -85,7 +86,7 @@ def reset_epochs(path: Path) -> int:
 def vacuum(path: Path) -> tuple[int, int]:
     """Write the file anew without the space that is free; return its bytes before and after.
 
-    Needs as much free space as the file has bytes.
+    Needs twice as much free space as the file has bytes, beside it.
 
     Args:
         path: The store's file.
@@ -95,10 +96,9 @@ def vacuum(path: Path) -> tuple[int, int]:
         StoreError: A server has the file, it is not ours, it fails, or there is no space.
     """
     with writing(path) as connection:
-        _shorten(connection)
-        before = path.stat().st_size
-        _rewrite(connection)
-        after = path.stat().st_size
+        (before,) = connection.execute(_SIZE).fetchone()
+        _rewrite(connection, path)
+        (after,) = connection.execute(_SIZE).fetchone()
     return before, after
 
 
@@ -173,8 +173,15 @@ def _erase(connection: sqlite3.Connection, index: Index, user: str) -> int:
     return erased
 
 
-def _rewrite(connection: sqlite3.Connection) -> None:
-    connection.execute("VACUUM")
+def _rewrite(connection: sqlite3.Connection, path: Path) -> None:
+    # SQLite makes a copy, and writes it back through the log. Where the copy lies it asks the whole
+    # process; elsewhere there may be no space, nor the right to write.
+    folder = str(path.parent.absolute()).replace("'", "''")
+    connection.execute(f"PRAGMA temp_store_directory = '{folder}'")
+    try:
+        connection.execute("VACUUM")
+    finally:
+        connection.execute("PRAGMA temp_store_directory = ''")
     _shorten(connection)
 
 

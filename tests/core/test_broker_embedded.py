@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.broker import Due
+from chatserver.broker import Due, embedded
 from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.broker.line import MOST
 from chatserver.broker.tail import Tails
@@ -194,6 +194,19 @@ async def test_the_newest_are_read_once_what_is_on_its_way_has_come(stage: Stage
     assert state is not None
     assert (state.top, (await page).state.top) == (3, 3)
     assert stage.broker.position("lobby").is_done
+
+
+async def test_what_hangs_on_its_way_does_not_hold_up_reads_for_ever(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "SETTLING", 0.0)
+    stage.store.settle_on = False
+    stage.publish(1)
+    await stage.store.committed.wait()
+    async with asyncio.timeout(20):
+        assert (await messages(stage)).state.top == 3
+    stage.store.settle_all()
+    assert stage.broker._awaited == {}
 
 
 async def test_messages_before_what_is_in_memory_come_from_the_file(tmp_path: Path) -> None:

@@ -415,6 +415,15 @@ async def test_what_only_the_server_sets_is_refused(field: str) -> None:
     assert ann_sink.events == []
 
 
+async def test_what_belongs_nowhere_is_refused() -> None:
+    """A room without a name could not be imported again, and what has no target erased all."""
+    place = await Place().start()
+    with pytest.raises(ValueError, match="a room needs a name"):
+        place.hub.publish("", "message", {"text": "hi"})
+    with pytest.raises(ValueError, match="needs its offset as `target`"):
+        place.hub.publish("lobby", "delete", {}, erases=True)
+
+
 async def test_an_event_to_a_user_may_say_what_it_is_about_and_spare_who_knows() -> None:
     place = await Place().start()
     knows, silent = place.connect("ann")

@@ -514,3 +514,10 @@ async def test_a_cleanup_that_is_cancelled_loses_nothing_and_can_be_waited_for(p
         await asyncio.gather(*waiting)
     async with opened(path) as store:
         assert (await store.state("lobby")).top == len(waiting)
+
+
+async def test_who_reads_after_the_end_is_told_so(path: Path) -> None:
+    async with opened(path) as store:
+        await add(store, publication())
+    with pytest.raises(ActionError, match="shutting down"):
+        await store.read("lobby", 0, 10, FAR)

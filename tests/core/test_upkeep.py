@@ -18,7 +18,7 @@ from chatserver.errors import StoreError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping
 from chatserver.store.sqlite import SqliteStore
-from chatserver.upkeep import UpkeepError, files
+from chatserver.upkeep import UpkeepError, files, tidy
 from chatserver.upkeep.export import export, size
 from chatserver.upkeep.files import appearing
 from chatserver.upkeep.load import Loaded, load
@@ -357,6 +357,24 @@ async def test_vacuum_gives_space_back(path: Path) -> None:
     assert path.stat().st_size == after
     async with opened(path) as store:
         assert (await store.state("lobby")).top == 2000
+
+
+async def test_the_copy_of_a_file_that_is_written_anew_lies_beside_it(path: Path) -> None:
+    """Elsewhere, as in a container that cannot be written to, there may be no place for it."""
+    async with opened(path) as store:
+        await add(store, *[publication(body=event("x" * 900)) for _ in range(2000)])
+    copies: set[Path] = set()
+
+    def look() -> int:
+        links = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+        copies.update(each.parent for each in links if each.name.startswith("etilqs_"))
+        return 0
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_progress_handler(look, 1000)
+        tidy._rewrite(connection, path)
+        assert connection.execute("PRAGMA temp_store_directory").fetchall() == []
+    assert copies == {path.parent}
 
 
 async def test_a_backup_beside_a_server_is_of_one_moment(path: Path, tmp_path: Path) -> None:

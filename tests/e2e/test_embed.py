@@ -193,6 +193,8 @@ async def test_the_host_reads_what_its_rooms_keep(
     older = await chat.history("orders", before=newest.next)
     assert older is not None
     assert [json.loads(event)["order"] for _, event in older.events] == [7]
+    with pytest.raises(ValueError, match="at least 1"):
+        chat.history("orders", limit=0)
 
 
 # What is taken already

@@ -101,6 +101,26 @@ def test_what_a_new_configuration_changes(operator: Operator, alice: Caller) -> 
     assert alice.ask("ping")["action"] == "pong"
 
 
+def test_more_can_be_recovered_than_memory_was_made_for_at_the_start(
+    operator: Operator, alice: Caller
+) -> None:
+    unlimited = middlewares(ALICE, burst=100_000)
+    operator.reload(middlewares=unlimited)
+    alice.enter("alice")
+    for number in range(700):
+        alice.send("message", text="hi", id=number)
+    while alice.receive().get("id") != 699:
+        pass
+    epoch = alice.ask("history", room="lobby", limit=1)["epoch"]
+    operator.reload(middlewares=unlimited, limits={"recovery_limit": 1000})
+    with call(operator.server.ws, headers=bearer("token-of-alice")) as phone:
+        joined = phone.ask("join", room="lobby", since={"offset": 0, "epoch": epoch})
+    assert joined["recovered"] is True
+    messages = joined["messages"]
+    assert isinstance(messages, list)
+    assert len(messages) == 700
+
+
 def test_a_wrong_configuration_changes_nothing(
     operator: Operator, alice: Caller, tmp_path: Path
 ) -> None:
