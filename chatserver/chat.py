@@ -118,7 +118,7 @@ class Chat:
             fields: The event's own fields.
 
         Raises:
-            ValueError: A field is one that only the server sets.
+            ValueError: A field is one that only the server sets, or the room has no name.
             ActionError: ``too_large`` above 7/8 of `max_frame_out`.
         """
         return self.hub.publish(room, event, fields, ephemeral=ephemeral)

@@ -45,7 +45,7 @@ class Broker(History):
         return cls()
 
     def configure(self, config: Config) -> None:
-        """Take limits that have changed while it runs.
+        """Take limits that have changed while it runs; nothing may go wrong with that.
 
         Args:
             config: The configuration; all but its limits is as it was.

@@ -5,6 +5,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Final, Self
 
 from chatserver.broker import Broker, Deliver, Due
@@ -141,7 +142,7 @@ class EmbeddedBroker(Broker):
                 Published(publication.room, publication.timestamp, cid=publication.cid)
             )
         if line is None:
-            line = self._lines[publication.room] = Line(store, self._loop.time())
+            line = self._lines[publication.room] = Line(store, monotonic())
         line.appended += 1
         try:
             return store.append(publication)
@@ -325,6 +326,8 @@ class EmbeddedBroker(Broker):
                 due.extend((passed, None) for passed in line.due())
         if line.settled == line.appended:
             del self._lines[room]
+        else:
+            line.since = monotonic()
         if self._awaited and room in self._awaited:
             self._awaited.pop(room).set()
         if stored:
@@ -369,7 +372,7 @@ class EmbeddedBroker(Broker):
         if line is not None and after is None and before is None and self._tails.get(room) is None:
             # With what is on its way a tail begins, and nothing that was read before adjoins it.
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(line.began + SETTLING):
+                async with asyncio.timeout(line.since + SETTLING - monotonic()):
                     await self._awaited.setdefault(room, asyncio.Event()).wait()
         if after is None:
             page = await store.read_before(room, before, limit, max_bytes)

@@ -16,21 +16,21 @@ class Line:
 
     Args:
         store: Where they go.
-        began: The loop's time, in seconds.
+        now: The time, in seconds, on the clock that `since` is compared with.
 
     Attributes:
         store: As given.
-        began: As given.
+        since: When it began, or something last came back.
         appended: How many have gone to the store.
         settled: How many of them have come back.
         waiting: Publications and how many stored ones go before each.
     """
 
-    __slots__ = ("appended", "began", "settled", "store", "waiting")
+    __slots__ = ("appended", "settled", "since", "store", "waiting")
 
-    def __init__(self, store: Store, began: float) -> None:
+    def __init__(self, store: Store, now: float) -> None:
         self.store = store
-        self.began = began
+        self.since = now
         self.appended = 0
         self.settled = 0
         self.waiting: deque[tuple[int, Publication]] = deque()

@@ -122,6 +122,9 @@ class Checkpoints:
 
         None of them is known where another one is copying, which is as good.
         """
+        if self._unsynced is not None:
+            # What the disk may have lost must not get into the file.
+            return 0, 0
         try:
             _, pages, copied = connection.execute(_COPY).fetchone()
         except sqlite3.Error as error:

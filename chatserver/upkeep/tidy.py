@@ -1,6 +1,8 @@
 """Erase users, begin new epochs, give space back, and copy the file."""
 
+import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -174,10 +176,14 @@ def _erase(connection: sqlite3.Connection, index: Index, user: str) -> int:
 
 
 def _rewrite(connection: sqlite3.Connection, path: Path) -> None:
-    # SQLite makes a copy, and writes it back through the log. Where the copy lies it asks the whole
-    # process; elsewhere there may be no space, nor the right to write.
-    folder = str(path.parent.absolute()).replace("'", "''")
-    connection.execute(f"PRAGMA temp_store_directory = '{folder}'")
+    # SQLite makes a copy, and writes it back through the log, which is to have nothing else.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if "SQLITE_TMPDIR" not in os.environ:
+        # Where it would put the copy there may be no space, nor the right to write. It asks the
+        # whole process, and takes no folder that it cannot write to or name.
+        folder = str(path.parent.absolute()).replace("'", "''")
+        with suppress(sqlite3.Error, UnicodeEncodeError):
+            connection.execute(f"PRAGMA temp_store_directory = '{folder}'")
     try:
         connection.execute("VACUUM")
     finally:

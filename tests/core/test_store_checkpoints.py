@@ -3,7 +3,9 @@
 import asyncio
 import resource
 import sqlite3
+import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -107,6 +109,34 @@ async def test_a_log_that_could_not_be_synced_ends_storing(
             await asyncio.wait_for(go_on(store), 20)
         assert "STORING HAS FAILED" in (store.failure or "")
         monkeypatch.undo()
+
+
+async def test_a_sync_that_fails_just_before_the_writer_s_turn_ends_storing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What may be lost from the log is not copied into the file then."""
+    lost = sqlite3.OperationalError("disk I/O error")
+    lost.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+    copy, long = Checkpoints._copy, threading.Event()
+
+    class Broken:
+        def execute(self, statement: str) -> None:
+            raise lost
+
+    def failing(each: Checkpoints, connection: sqlite3.Connection) -> tuple[int, int]:
+        if long.is_set() and connection is each._copying:
+            connection = cast("sqlite3.Connection", Broken())
+        pages, copied = copy(each, connection)
+        if pages >= checkpoints.LONGEST:
+            long.set()
+        return pages, copied
+
+    async with opened(path) as store:
+        monkeypatch.setattr(Checkpoints, "_copy", failing)
+        with pytest.raises(ActionError, match="no longer store"):
+            await asyncio.wait_for(go_on(store), 20)
+        assert long.is_set()
+        assert "is copied again" not in caplog.text
 
 
 async def test_the_log_grows_while_somebody_reads_old_rows_and_not_afterwards(path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import resource
 import sqlite3
 import tracemalloc
@@ -17,6 +18,7 @@ from msgspec import structs
 from chatserver.errors import StoreError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping
+from chatserver.store.schema import close_file, open_file
 from chatserver.store.sqlite import SqliteStore
 from chatserver.upkeep import UpkeepError, files, tidy
 from chatserver.upkeep.export import export, size
@@ -296,6 +298,24 @@ async def test_a_user_is_erased_also_where_the_file_cannot_be_written_anew(path:
         assert (await bodies(store))[:2] == [b"", event("x" * 900)]
     vacuum(path)
     assert b"kumquat" not in all_of(path)
+
+
+async def test_erasing_needs_no_more_space_than_writing_the_file_anew(path: Path) -> None:
+    """What was erased does not stay in the log beside all of the file."""
+    async with opened(path) as store:
+        sent = [publication(body=event("x" * 900), user=user) for user in ("ann", "eve") * 250]
+        await add(store, *sent)
+    with largest(path.stat().st_size * 6 // 5):
+        assert erase(path, "eve") == 250
+
+
+def test_a_folder_that_sql_cannot_name_is_no_hindrance(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9") / "chat.db"
+    path.parent.mkdir()
+    close_file(open_file(path, 1))
+    assert erase(path, "eve") == 0
+    before, after = vacuum(path)
+    assert before >= after
 
 
 async def test_who_is_erased_has_answered_nothing(path: Path) -> None:
