@@ -335,6 +335,14 @@ async def hub(store: SqliteStore, tmp_path: Path) -> AsyncIterator[LocalHub]:
     await hub.cleanup()
 
 
+async def reader(hub: LocalHub, offset: int) -> Session:
+    """Have somebody who has read the room up to there."""
+    state = await hub.history.position(ROOM)
+    assert state is not None
+    hub.history.move_cursor("ann", ROOM, Position(state.epoch, offset))
+    return Session("c1", Identity(user="ann"), "")
+
+
 async def test_what_was_read_before_members_were_sent_it_is_read_again(
     hub: LocalHub, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,10 +357,7 @@ async def test_what_was_read_before_members_were_sent_it_is_read_again(
 async def test_what_was_counted_before_members_were_sent_it_is_counted_again(
     hub: LocalHub, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ann = Session("c1", Identity(user="ann"), "")
-    state = await hub.history.position(ROOM)
-    assert state is not None
-    hub.history.move_cursor("ann", ROOM, Position(state.epoch, 5))
+    ann = await reader(hub, 5)
     ahead = Ahead(hub, monkeypatch)
     await ahead.committed()
     monkeypatch.setattr(store, "unread", ahead.once(store.unread))
@@ -390,10 +395,7 @@ async def test_who_joins_is_given_what_is_on_its_way_to_a_room_that_memory_has_l
 async def test_what_is_deleted_while_it_is_counted_is_not_unread(
     hub: LocalHub, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ann = Session("c1", Identity(user="ann"), "")
-    state = await hub.history.position(ROOM)
-    assert state is not None
-    hub.history.move_cursor("ann", ROOM, Position(state.epoch, 5))
+    ann = await reader(hub, 5)
     count = store.unread
 
     async def overtaken(room: str, user: str, after: int) -> Unread:
