@@ -3,9 +3,7 @@
 import asyncio
 import os
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 from typing import Final, Self
 
 from chatserver.broker import Broker, Deliver, Due
@@ -41,9 +39,6 @@ from chatserver.store.sqlite import SqliteStore
 
 FILE: Final = "chat.db"
 """The store's file in the data folder."""
-
-SETTLING: Final = 2.0
-"""Seconds for which what is on its way can keep reads of the newest waiting."""
 
 ON_DISK: Final = frozenset({Durability.FULL, Durability.RELAXED})
 
@@ -89,7 +84,6 @@ class EmbeddedBroker(Broker):
         self._reads: Reads[Page] = Reads()
         self._folding: Reads[Messages] = Reads()
         self._searches: set[asyncio.Task[Found]] = set()
-        self._awaited: dict[str, asyncio.Event] = {}
 
     @classmethod
     def configured(cls, config: Config, data_dir: Path) -> Self:
@@ -142,7 +136,7 @@ class EmbeddedBroker(Broker):
                 Published(publication.room, publication.timestamp, cid=publication.cid)
             )
         if line is None:
-            line = self._lines[publication.room] = Line(store, monotonic())
+            line = self._lines[publication.room] = Line(store)
         line.appended += 1
         try:
             return store.append(publication)
@@ -326,10 +320,7 @@ class EmbeddedBroker(Broker):
                 due.extend((passed, None) for passed in line.due())
         if line.settled == line.appended:
             del self._lines[room]
-        else:
-            line.since = monotonic()
-        if self._awaited and room in self._awaited:
-            self._awaited.pop(room).set()
+        line.tell()
         if stored:
             # A read that began before these were delivered is of no use to who asks now.
             self._forget(room)
@@ -371,9 +362,7 @@ class EmbeddedBroker(Broker):
         line = self._lines.get(room)
         if line is not None and after is None and before is None and self._tails.get(room) is None:
             # With what is on its way a tail begins, and nothing that was read before adjoins it.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(line.since + SETTLING - monotonic()):
-                    await self._awaited.setdefault(room, asyncio.Event()).wait()
+            await line.news()
         if after is None:
             page = await store.read_before(room, before, limit, max_bytes)
         else:

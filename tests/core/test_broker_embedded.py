@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.broker import Due, embedded
+from chatserver.broker import Due, line
 from chatserver.broker.embedded import EmbeddedBroker
 from chatserver.broker.line import MOST
 from chatserver.broker.tail import Tails
@@ -186,7 +186,7 @@ async def test_the_newest_are_read_once_what_is_on_its_way_has_come(stage: Stage
     await stage.store.committed.wait()
     position, page = stage.broker.position("lobby"), asyncio.create_task(messages(stage))
     async with asyncio.timeout(20):
-        while not stage.broker._awaited:  # noqa: ASYNC110 - nothing tells of who waits
+        while stage.broker._lines["lobby"]._news is None:  # noqa: ASYNC110 - nobody is told that somebody waits
             await asyncio.sleep(0)
     assert stage.store.reads == 0
     stage.store.settle_all()
@@ -199,14 +199,14 @@ async def test_the_newest_are_read_once_what_is_on_its_way_has_come(stage: Stage
 async def test_what_hangs_on_its_way_does_not_hold_up_reads_for_ever(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "SETTLING", 0.0)
+    monkeypatch.setattr(line, "SETTLING", 0.0)
     stage.store.settle_on = False
     stage.publish(1)
     await stage.store.committed.wait()
     async with asyncio.timeout(20):
         assert (await messages(stage)).state.top == 3
     stage.store.settle_all()
-    assert stage.broker._awaited == {}
+    assert stage.broker._lines == {}
 
 
 async def test_messages_before_what_is_in_memory_come_from_the_file(tmp_path: Path) -> None:

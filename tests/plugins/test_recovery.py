@@ -381,7 +381,7 @@ async def test_who_joins_is_given_what_is_on_its_way_to_a_room_that_memory_has_l
     ann = Session("c1", Identity(user="ann"), "")
     async with asyncio.timeout(DEADLINE):
         joining = asyncio.create_task(follow(hub, ann, ROOM, None, 20))
-        while not broker._awaited:  # noqa: ASYNC110 - nothing tells of who waits
+        while broker._lines[ROOM]._news is None:  # noqa: ASYNC110 - nobody is told that somebody waits
             await asyncio.sleep(0)
         ahead.tell()
         joined = await joining
