@@ -290,6 +290,6 @@ async def _start(extension: AnyExtension, hub: LocalHub) -> None:
         raise ConfigError(f"{extension.name} does not start: {error!r}") from error
 
 
-def _schedule(delay: float, call: Callable[[], None]) -> object:
+def _schedule(delay: float, call: Callable[[], None]) -> asyncio.Handle:
     loop = asyncio.get_running_loop()
     return loop.call_later(delay, call) if delay else loop.call_soon(call)

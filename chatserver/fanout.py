@@ -8,7 +8,7 @@ await, no encoding and no copy per recipient.
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Final
+from typing import Final, Protocol
 
 from chatserver.rooms import Room
 from chatserver.session import Session
@@ -23,7 +23,18 @@ LONGEST_REST: Final = 0.002
 SHORTEST_REST: Final = 0.001
 """Seconds that are worth a timer; below, the next tick will do."""
 
-Schedule = Callable[[float, Callable[[], None]], object]
+LOOK_EVERY: Final = 16
+"""Rests of which one lasts to its end, to see how many publications come together in it."""
+
+
+class Scheduled(Protocol):
+    """What is to be called."""
+
+    def cancel(self) -> None:
+        """Have it not called any more."""
+
+
+Schedule = Callable[[float, Callable[[], None]], Scheduled]
 """Call a function after some seconds; after 0, in the loop's next tick."""
 
 
@@ -31,8 +42,10 @@ class FanOut:
     """Flush the rooms that have something pending, once per tick.
 
     While much is written the flushes come in larger steps: after one that took long, publications
-    are held back for as long again, 2 ms at most, so that more of them share a write. The first
-    publication after a pause goes out at once.
+    are held back for as long again, 2 ms at most, so that more of them share a write; but no longer
+    than until as many are there as usually come. Senders that wait for their own messages send
+    nothing more then, and server and clients would wait for the clock. The first publication after
+    a pause goes out at once.
 
     Args:
         schedule: Calls a function later, or in the next tick.
@@ -47,6 +60,11 @@ class FanOut:
         self._stats = stats
         self._clock = clock
         self._rest_until = 0.0
+        self._rests = 0
+        self._held = 0
+        self._usual = 0
+        self._enough = 0
+        self._looks = False
         self._dirty: list[Room[Session]] = []
 
     def publish(self, room: Room[Session], frame: bytes, droppable: bool = False) -> None:
@@ -59,9 +77,11 @@ class FanOut:
         """
         if not room.pending:
             if not self._dirty:
-                rest = self._rest_until - self._clock()
-                self._schedule(rest if rest >= SHORTEST_REST else 0.0, self.flush_all)
+                self._schedule_flush()
             self._dirty.append(room)
+        self._held += 1
+        if self._held == self._enough:
+            self._end_rest()
         if droppable:
             room.droppable.append(len(room.pending))
         room.pending.append(frame)
@@ -90,8 +110,26 @@ class FanOut:
     def flush_all(self) -> None:
         """Write what is pending anywhere now."""
         started = self._clock()
+        if self._looks:
+            self._usual = self._held
+        self._held = 0
         dirty, self._dirty = self._dirty, []
         for room in dirty:
             self.flush(room)
         now = self._clock()
         self._rest_until = now + min(LONGEST_REST, now - started)
+
+    def _schedule_flush(self) -> None:
+        rest = self._rest_until - self._clock()
+        self._enough, self._looks = 0, False
+        if rest < SHORTEST_REST:
+            rest = 0.0
+        else:
+            self._looks = self._rests % LOOK_EVERY == 0
+            self._enough = 0 if self._looks else self._usual
+            self._rests += 1
+        self._scheduled = self._schedule(rest, self.flush_all)
+
+    def _end_rest(self) -> None:
+        self._scheduled.cancel()
+        self._scheduled = self._schedule(0.0, self.flush_all)

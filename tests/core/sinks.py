@@ -84,18 +84,37 @@ class Crank:
     """Be a loop whose ticks are turned by hand; what comes later is noted with its delay."""
 
     def __init__(self) -> None:
-        self.calls: list[Callable[[], None]] = []
+        self.calls: list[Turn] = []
         self.delays: list[float] = []
 
-    def __call__(self, delay: float, call: Callable[[], None]) -> None:
+    def __call__(self, delay: float, call: Callable[[], None]) -> "Turn":
         self.delays.append(delay)
-        self.calls.append(call)
+        turn = Turn(self, call)
+        self.calls.append(turn)
+        return turn
 
     def turn(self) -> None:
         """Run one tick; what is called in it for the next one waits."""
         calls, self.calls = self.calls, []
-        for call in calls:
-            call()
+        for turn in calls:
+            turn.call()
+
+
+class Turn:
+    """A call that comes with the next tick.
+
+    Args:
+        crank: Turns the tick.
+        call: What is called.
+    """
+
+    def __init__(self, crank: Crank, call: Callable[[], None]) -> None:
+        self.call = call
+        self._crank = crank
+
+    def cancel(self) -> None:
+        """Have it not called."""
+        self._crank.calls.remove(self)
 
 
 class Place:

@@ -3,7 +3,7 @@
 import pytest
 
 from chatserver.envelope import encode_event
-from chatserver.fanout import EARLY, LONGEST_REST, FanOut
+from chatserver.fanout import EARLY, LONGEST_REST, LOOK_EVERY, FanOut
 from chatserver.frames import text_frame
 from chatserver.rooms import Room
 from chatserver.session import Identity, Session
@@ -270,48 +270,80 @@ def test_an_event_is_framed_once_for_all() -> None:
     assert sink.events == [{"action": "message", "text": "äöü"}]
 
 
+class Slow:
+    """Have a room with a member whose writes take 1.5 ms, or other seconds."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.cost = 0.0015
+        self.writes: list[bytes] = []
+        self.crank = Crank()
+        self.fan_out = FanOut(self.crank, Stats(), clock=lambda: self.now)
+        self.room: Room[Session] = Room("lobby")
+        self.room.add(Session("s", Identity(user="u"), ""), self.write)
+
+    def write(self, frames: bytes, essential: bytes | None) -> None:
+        self.now += self.cost
+        self.writes.append(frames)
+
+    def publish(self, count: int) -> None:
+        for _ in range(count):
+            self.fan_out.publish(self.room, b".")
+
+    def flushed(self, count: int) -> list[float]:
+        """Publish, let the flush come, and return the delays that were asked for."""
+        before = len(self.crank.delays)
+        self.publish(count)
+        self.crank.turn()
+        return self.crank.delays[before:]
+
+
 def test_after_a_long_flush_publications_are_held_back() -> None:
-    time = [100.0]
-    room: Room[Session] = Room("lobby")
-
-    def slow(frames: bytes, essential: bytes | None) -> None:
-        time[0] += 0.0015
-
-    room.add(Session("s", Identity(user="u"), ""), slow)
-    crank = Crank()
-    fan_out = FanOut(crank, Stats(), clock=lambda: time[0])
-    fan_out.publish(room, text_frame(b"1"))
-    crank.turn()
-    fan_out.publish(room, text_frame(b"2"))
-    time[0] += 0.0004
-    crank.turn()
-    time[0] += 0.0003
-    fan_out.publish(room, text_frame(b"3"))
-    time[0] += 1.0
-    crank.turn()
-    fan_out.publish(room, text_frame(b"4"))
-    assert crank.delays == pytest.approx([0.0, 0.0015, 0.0012, 0.0015])
+    slow = Slow()
+    assert slow.flushed(1) == [0.0]
+    slow.now += 0.0004
+    assert slow.flushed(1) == pytest.approx([0.0011])
+    slow.now += 0.0003
+    slow.publish(1)
+    assert slow.crank.delays[2] == pytest.approx(0.0012)
 
 
 def test_nothing_is_held_back_for_long_or_for_next_to_nothing() -> None:
-    time = [100.0]
-    cost = [10.0]
-    room: Room[Session] = Room("lobby")
-
-    def slow(frames: bytes, essential: bytes | None) -> None:
-        time[0] += cost[0]
-
-    room.add(Session("s", Identity(user="u"), ""), slow)
-    crank = Crank()
-    fan_out = FanOut(crank, Stats(), clock=lambda: time[0])
+    slow = Slow()
     for seconds in (10.0, 0.0009, 0.0):
-        cost[0] = seconds
-        fan_out.publish(room, text_frame(b"x"))
-        crank.turn()
-        time[0] += LONGEST_REST * (seconds == 10.0)
-    assert crank.delays == pytest.approx([0.0, 0.0, 0.0])
-    cost[0] = 10.0
-    fan_out.publish(room, text_frame(b"x"))
-    crank.turn()
-    fan_out.publish(room, text_frame(b"x"))
-    assert crank.delays[-1] == pytest.approx(LONGEST_REST)
+        slow.cost = seconds
+        assert slow.flushed(1) == [0.0]
+        slow.now += LONGEST_REST * (seconds == 10.0)
+    slow.cost = 10.0
+    slow.flushed(1)
+    assert slow.flushed(1) == pytest.approx([LONGEST_REST])
+
+
+def test_a_rest_ends_once_as_many_are_there_as_usually_come() -> None:
+    slow = Slow()
+    slow.flushed(1)
+    assert slow.flushed(5) == pytest.approx([0.0015])
+    slow.publish(4)
+    assert slow.crank.delays[-1] == pytest.approx(0.0015)
+    slow.publish(1)
+    assert (slow.crank.delays[-1], len(slow.crank.calls)) == (0.0, 1)
+    slow.publish(2)
+    slow.crank.turn()
+    assert slow.writes[2:] == [b"." * 7]
+    assert slow.crank.calls == []
+
+
+def test_now_and_then_a_rest_lasts_to_its_end() -> None:
+    slow = Slow()
+    slow.flushed(1)
+    delays = [slow.flushed(count) for count in (2, *[2] * (LOOK_EVERY - 1), 3, 2, 3)]
+    ended_early = [len(asked) == 2 for asked in delays]
+    assert ended_early == [False, *[True] * (LOOK_EVERY - 1), False, False, True]
+
+
+def test_without_a_rest_nothing_is_ended() -> None:
+    slow = Slow()
+    slow.flushed(1)
+    slow.flushed(2)
+    slow.now += 1
+    assert slow.flushed(5) == [0.0]
