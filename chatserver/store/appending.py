@@ -51,7 +51,6 @@ class Appender:
         refused: In which rooms whose publications the last batch had to leave out, and why.
         stored: How many publications it has inserted.
         last: The id of the last of these; 0 where there is none.
-        erased: Whether it has erased anything.
         wary: How many batches still look for used `cid`s first.
     """
 
@@ -61,7 +60,6 @@ class Appender:
         self.refused: dict[Stream, ActionError] = {}
         self.stored = 0
         self.last = 0
-        self.erased = False
         self.wary = 0
         self._connection = connection
         self._ledger = ledger
@@ -139,7 +137,6 @@ class Appender:
         insert_replies(self._connection, replies)
         for room, erased, eraser in erasures:
             erase(self._connection, room.number, erased, eraser)
-        self.erased = bool(erasures)
         self._retention.trim(rooms.values(), self.stored)
         for room in rooms.values():
             if not room.top:

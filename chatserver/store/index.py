@@ -7,13 +7,13 @@ stored up to its mark, which is written together with the entries. After a crash
 import logging
 import sqlite3
 from collections.abc import Sequence
-from time import perf_counter
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from chatserver.store.failures import DamagedIndex, index_only
+from chatserver.store.rows import NOTE_REMOVAL
 from chatserver.store.schema import renew_index
 from chatserver.store.words import in_rooms, words
 
@@ -24,12 +24,6 @@ STEP: Final = 256
 
 STEP_BYTES: Final = 128 * 1024
 """Bytes of bodies after which a step ends: messages may wait some milliseconds for one."""
-
-PAGES: Final = 64
-"""Pages of the index that one step of cleaning writes, more or less."""
-
-REST: Final = 50
-"""Times the seconds it took that a cleaning rests before the next."""
 
 # One row for a whole step: each row fetched is a wait for the interpreter's lock. A NUL separates
 # the bodies, for JSON has none.
@@ -80,10 +74,6 @@ class Index:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.available = _usable(connection)
-        self._merging = False
-        self._removed_meanwhile = False
-        self._cost = 0.0
-        self._rests_until = 0.0
 
     @property
     def mark(self) -> int:
@@ -91,12 +81,6 @@ class Index:
         row = self._connection.execute("SELECT id FROM indexed").fetchone()
         number: int = row[0]
         return number
-
-    @property
-    def unclean(self) -> bool:
-        """Whether words of removed messages may be left in the index."""
-        row = self._connection.execute("SELECT unclean FROM indexed").fetchone()
-        return self.available and bool(row[0])
 
     def step(self) -> int:
         """Index some of the publications behind the mark, and move it; return where it is."""
@@ -154,35 +138,20 @@ class Index:
     def renew(self, found: DamagedIndex) -> None:
         """Begin anew with nothing; see `renew_index`."""
         renew_index(self._connection, found)
-        self._merging, self._cost = False, 0.0
 
-    def forget(self) -> None:
-        """Begin to clean anew, for a step of it has been undone."""
-        self._merging = False
+    def merge(self, pages: int) -> bool:
+        """Rewrite some of the index, to have it in one piece; return whether there is more.
 
-    def clean(self, now: float) -> bool:
-        """Rewrite some of the index while it is unclean; return whether to go on at once.
-
-        What was removed is still in there, only marked as removed, until the whole index has been
-        merged into one piece. As that takes longer the larger the index is, it rests afterwards.
+        What was removed is still in there until then, only marked as removed.
 
         Args:
-            now: Unix time in seconds.
+            pages: How many to write, more or less; a negative number begins anew.
         """
-        if not self._merging:
-            if not self.unclean or now < self._rests_until:
-                return False
-            # A negative number begins: it takes everything there is into the merge.
-            self._merge(-PAGES)
-            self._merging, self._removed_meanwhile = True, False
-            return True
-        if self._merge(PAGES):
-            return True
-        self._rests_until = now + REST * self._cost
-        self._merging, self._cost = False, 0.0
-        if not self._removed_meanwhile:
-            self._connection.execute("UPDATE indexed SET unclean = 0")
-        return False
+        if not self.available:
+            return False
+        before = self._connection.total_changes
+        self._execute(_MERGE, (pages,))
+        return pages < 0 or self._connection.total_changes - before > 1
 
     def _add(self, messages: bytes) -> None:
         values: list[int | str] = []
@@ -207,16 +176,8 @@ class Index:
                 self._execute(f"{_INSERT}(?, ?, ?)", (number, str(room), text))
 
     def _note_removal(self) -> None:
-        self._removed_meanwhile = True
         self._flush()
-        self._connection.execute("UPDATE indexed SET unclean = 1 WHERE NOT unclean")
-
-    def _merge(self, pages: int) -> bool:
-        began = perf_counter()
-        before = self._connection.total_changes
-        self._execute(_MERGE, (pages,))
-        self._cost += perf_counter() - began
-        return self._connection.total_changes - before > 1
+        self._connection.execute(NOTE_REMOVAL)
 
     def _flush(self) -> None:
         # FTS5 writes what it has gathered at the next savepoint, also at that of a statement about

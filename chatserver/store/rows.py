@@ -53,6 +53,8 @@ _ERASE_CHANGES: Final = (
     "UPDATE publication SET body = NULL WHERE room = ? AND target = ? AND offset < ?"
 )
 _FORGET_REPLY: Final = "DELETE FROM reply WHERE room = ? AND offset = ?"
+NOTE_REMOVAL: Final = "UPDATE indexed SET unclean = 1 WHERE unclean != 1"
+"""Has what was removed cleaned away; see `Cleaning`."""
 _FIND: Final = {
     3 * size: "WITH asked (room, user, cid) AS (VALUES "  # noqa: S608 - only question marks are put in
     + ", ".join(["(?, ?, ?)"] * size)
@@ -110,6 +112,7 @@ def erase(connection: sqlite3.Connection, room: int, target: int, eraser: int) -
     connection.execute(_ERASE_CHANGES, (room, target, eraser))
     # Whoever reads a thread would look at each of its deleted messages.
     connection.execute(_FORGET_REPLY, (room, target))
+    connection.execute(NOTE_REMOVAL)
 
 
 def find_receipts(connection: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, Receipt]:

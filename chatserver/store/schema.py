@@ -214,7 +214,7 @@ def renew_index(connection: sqlite3.Connection, found: DamagedIndex) -> None:
     connection.execute("INSERT OR REPLACE INTO search_data VALUES (10, x'00000000000000')")
     connection.execute("DROP TABLE search")
     connection.execute(SEARCH)
-    connection.execute("UPDATE indexed SET id = 0, unclean = 0")
+    connection.execute("UPDATE indexed SET id = 0, unclean = 1")
     log.error("the search index is damaged and made anew: %s; check the disk", describe(found))
 
 
@@ -253,7 +253,7 @@ def _make_index(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(SEARCH)
-        connection.execute("UPDATE indexed SET id = 0, unclean = 0")
+        connection.execute("UPDATE indexed SET id = 0")
     except sqlite3.OperationalError as error:
         connection.execute("ROLLBACK")
         if "no such module" not in str(error):

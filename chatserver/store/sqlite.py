@@ -29,6 +29,7 @@ from chatserver.store.lock import Lock
 from chatserver.store.reader import Reader
 from chatserver.store.schema import open_file, unusable
 from chatserver.store.searcher import Searcher
+from chatserver.store.wiping import Wiper
 from chatserver.store.writer import Writer
 
 
@@ -60,6 +61,7 @@ class SqliteStore(Store):
         self._most = most
         self._most_bytes = most_bytes
         self._patience = patience
+        self._wiper = Wiper(path)
 
     @property
     def failure(self) -> str | None:
@@ -107,6 +109,7 @@ class SqliteStore(Store):
         await self._searcher.close()
         await self._reader.close()
         await self._committer.close()
+        self._wiper.close()
         self._lock.close()
 
     def _open(self, rules: Rules) -> tuple[sqlite3.Connection, Writer, Checkpoints]:
@@ -116,7 +119,7 @@ class SqliteStore(Store):
             opened.callback(self._lock.close)
             connection = open_file(self._path, self._patience)
             opened.callback(connection.close)
-            writer = Writer(connection, rules, self._bounds)
+            writer = Writer(connection, rules, self._wiper, self._bounds)
             writer.remove_rooms(time())
             self._reader = Reader(self._path, self._patience)
             self._searcher = Searcher(

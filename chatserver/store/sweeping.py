@@ -47,6 +47,8 @@ class Sweeping:
         except sqlite3.Error as error:
             if not self._stop(error):
                 log.warning("old messages could not be removed: %s", error)
+        except OSError as error:
+            log.warning("what was removed may be left in unused parts of the file: %s", error)
         except Exception:
             log.exception("old messages could not be removed")
         return False

@@ -13,6 +13,7 @@ from chatserver.publications import Publication, Rules
 from chatserver.stats import StoreStats
 from chatserver.store import UNBOUNDED, Moves, Settlement
 from chatserver.store.appending import WARY, Appender, Stream
+from chatserver.store.cleaning import Cleaning
 from chatserver.store.cursors import move_cursors
 from chatserver.store.failures import DamagedIndex, is_of_disk
 from chatserver.store.index import Index
@@ -20,6 +21,7 @@ from chatserver.store.ledger import Ledger
 from chatserver.store.quota import Quota
 from chatserver.store.retention import Retention
 from chatserver.store.transactions import Transactions
+from chatserver.store.wiping import Wiper
 
 log = logging.getLogger("chatserver.store")
 
@@ -32,6 +34,7 @@ class Writer:
     Args:
         connection: The file, opened for writing.
         rules: Tells how each room is kept.
+        wiper: Wipes the file of what was removed.
         bounds: What there may be.
 
     Attributes:
@@ -42,7 +45,11 @@ class Writer:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, rules: Rules, bounds: StoreConfig = UNBOUNDED
+        self,
+        connection: sqlite3.Connection,
+        rules: Rules,
+        wiper: Wiper,
+        bounds: StoreConfig = UNBOUNDED,
     ) -> None:
         self.stats = StoreStats()
         self._connection = connection
@@ -52,8 +59,8 @@ class Writer:
         self._retention = Retention(connection, rules, self._index)
         self._appender = Appender(connection, self._ledger, self._quota, self._retention)
         self._transactions = Transactions(connection, self._forget)
+        self._cleaning = Cleaning(connection, self._transactions, self._index, wiper)
         self.renewing = False
-        self._scrub = self._index.unclean
         self.newest: int = connection.execute(_NEWEST).fetchone()[0]
         self.indexed = self._index.mark
         if self.behind:
@@ -96,7 +103,6 @@ class Writer:
         self._count(outcomes, perf_counter() - started)
         stored = self._appender.stored
         self.newest = self._appender.last or self.newest
-        self._scrub = self._scrub or self._appender.erased
         if stored and self.can_search:
             self._quota.wait_for_index(stored / len(batch))
         self._retention.keep()
@@ -153,8 +159,6 @@ class Writer:
             raise
         self._quota.renew_index(used)
         self.renewing = True
-        # What was to be erased from it may be in the log.
-        self._scrub = True
 
     def move_cursors(self, moves: Moves, now: float) -> None:
         """Commit how far users have read, without waiting for the disk.
@@ -177,6 +181,7 @@ class Writer:
 
         Raises:
             sqlite3.Error: Some may be removed nevertheless: see `take_floors`.
+            OSError: The same; the file cannot be wiped.
         """
         more = True
         with self._healing():
@@ -187,9 +192,9 @@ class Writer:
             self._ledger.forget()
         try:
             return self._clean(now) or more
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             # Told once all that is too old is gone.
-            if not more or is_of_disk(error):
+            if not more or (isinstance(error, sqlite3.Error) and is_of_disk(error)):
                 raise
             return True
 
@@ -211,23 +216,15 @@ class Writer:
                 log.info("%d rooms of which nothing was left are removed", len(rooms))
 
     def _clean(self, now: float) -> bool:
-        if self.behind and self._scrub:
+        if self.behind and self._cleaning.begins(now):
             # What was erased may still have to leave the index.
             self.index()
             return True
-        more = True
-        with self._healing():
-            try:
-                with self._transactions.around(relaxed=True):
-                    more = self._index.clean(now)
-                    unclean = self._index.unclean
-            except BaseException:
-                self._index.forget()
-                raise
-            self._scrub = self._scrub or unclean
-            if self._scrub and not unclean:
-                self._scrub = not self._transactions.empty_log()
-        return more
+        try:
+            return self._cleaning.step(now)
+        except DamagedIndex as found:
+            self.renew_index(found)
+            return True
 
     @contextmanager
     def _healing(self) -> Iterator[None]:

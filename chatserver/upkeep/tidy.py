@@ -2,14 +2,17 @@
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from chatserver.store.failures import DamagedIndex, describe
+from chatserver.store.cleaning import Cleaning
+from chatserver.store.failures import DamagedIndex
 from chatserver.store.index import Index
+from chatserver.store.rows import NOTE_REMOVAL
 from chatserver.store.schema import mend, new_epoch
 from chatserver.store.transactions import Transactions
+from chatserver.store.wiping import Wiper
 from chatserver.upkeep import UpkeepError
 from chatserver.upkeep.files import appearing, failures, reading, writing
 from chatserver.upkeep.progress import Progress
@@ -26,39 +29,34 @@ def erase(path: Path, user: str) -> int:
     """Erase all that a user has written, and forget who wrote it; return how many messages.
 
     The messages stay in their places as deleted ones. What others wrote stays, also to this user;
-    the names of direct rooms have the user's id in them and stay. Reads the whole file and writes
-    it anew, as `vacuum` does: where SQLite has moved messages from one page to another, it leaves
-    copies in parts of pages that it does not use.
+    the names of direct rooms have the user's id in them and stay. Merges the whole search index,
+    and looks through the whole file, for what was removed must not stay in unused parts of it.
 
     Args:
         path: The store's file.
         user: The user id.
 
     Raises:
-        UpkeepError: There is no such file, or no user id; or all is erased but for such copies.
+        UpkeepError: There is no such file, or no user id; or all is erased but for what another
+            program still reads, or what could not be wiped.
         StoreError: A server has the file, it is not ours, or it fails.
     """
     if not user:
         # In the file, no user stands for the server itself, and for whoever was erased.
         raise UpkeepError("an empty user id is nobody's; give the one that `sender` has")
-    with writing(path) as connection:
+    with closing(Wiper(path)) as wiper, writing(path) as connection:
         transactions = Transactions(connection)
         index = Index(connection)
+        cleaning = Cleaning(connection, transactions, index, wiper)
+        erased = 0
         try:
-            with transactions.around(relaxed=False):
-                erased = _erase(connection, index, user)
+            erased += _erase(connection, transactions, index, user)
+            _clean(connection, cleaning)
         except DamagedIndex as found:
             with transactions.around(relaxed=False):
                 index.renew(found)
-                erased = _erase(connection, index, user)
-        try:
-            _rewrite(connection, path)
-        except sqlite3.Error as error:
-            raise UpkeepError(
-                f"{erased} messages are erased, but the file cannot be written anew:"
-                f" {describe(error)}; copies of words may be left in unused parts of it until"
-                " there is twice as much space as it has bytes, and vacuum is run"
-            ) from error
+            erased += _erase(connection, transactions, index, user)
+            _clean(connection, cleaning)
     return erased
 
 
@@ -155,24 +153,42 @@ def pages(path: Path) -> int:
     return count
 
 
-def _erase(connection: sqlite3.Connection, index: Index, user: str) -> int:
-    index.erase(user)
-    connection.execute(
-        "DELETE FROM reply WHERE (room, offset) IN"
-        " (SELECT room, offset FROM publication WHERE user = ?)",
-        (user,),
-    )
-    erased = connection.execute(
-        "UPDATE publication SET body = NULL, user = '', cid = NULL, checksum = NULL WHERE user = ?",
-        (user,),
-    ).rowcount
-    # What is below the floor was kept for its `cid` only.
-    connection.execute(_DROP_STUBS)
-    connection.execute("UPDATE room SET creator = NULL WHERE creator = ?", (user,))
-    while index.clean(0):
-        pass
-    connection.execute("DELETE FROM cursor WHERE user = ?", (user,))
+def _erase(
+    connection: sqlite3.Connection, transactions: Transactions, index: Index, user: str
+) -> int:
+    with transactions.around(relaxed=False):
+        index.erase(user)
+        connection.execute(
+            "DELETE FROM reply WHERE (room, offset) IN"
+            " (SELECT room, offset FROM publication WHERE user = ?)",
+            (user,),
+        )
+        erased = connection.execute(
+            "UPDATE publication SET body = NULL, user = '', cid = NULL, checksum = NULL"
+            " WHERE user = ?",
+            (user,),
+        ).rowcount
+        # What is below the floor was kept for its `cid` only.
+        connection.execute(_DROP_STUBS)
+        connection.execute("UPDATE room SET creator = NULL WHERE creator = ?", (user,))
+        connection.execute("DELETE FROM cursor WHERE user = ?", (user,))
+        connection.execute(NOTE_REMOVAL)
     return erased
+
+
+def _clean(connection: sqlite3.Connection, cleaning: Cleaning) -> None:
+    # Cleaning itself does not wait for whoever reads the file.
+    _shorten(connection)
+    try:
+        while cleaning.step(0):
+            pass
+    except OSError as error:
+        raise UpkeepError(
+            "it is done, but what is gone may be left in unused parts of the file:"
+            f" {error.strerror}; a server tries again, or give the command again"
+        ) from error
+    if not cleaning.is_done:
+        raise _still_read()
 
 
 def _rewrite(connection: sqlite3.Connection, path: Path) -> None:
@@ -195,7 +211,11 @@ def _shorten(connection: sqlite3.Connection) -> None:
     # What was erased is still in the log.
     busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
-        raise UpkeepError(
-            "it is done, but another program reads the file, and what is gone stays in its log;"
-            " end that program (a backup or export?) and give the command again"
-        )
+        raise _still_read()
+
+
+def _still_read() -> UpkeepError:
+    return UpkeepError(
+        "it is done, but another program reads the file, and what is gone stays in its log;"
+        " end that program (a backup or export?) and give the command again"
+    )

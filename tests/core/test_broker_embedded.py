@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from chatserver.publications import (
     keep_all,
 )
 from chatserver.store import Settle, Settlement, Trimmed, sweeping
-from chatserver.store.index import Index
+from chatserver.store.cleaning import Cleaning
 from chatserver.store.sqlite import SqliteStore
 from tests.core.histories import edit, reaction
 from tests.core.stores import STAMP, add, opened, publication
@@ -344,13 +345,28 @@ async def test_what_retention_has_removed_is_not_read_from_memory(
     await broker.cleanup()
 
 
-async def test_what_was_swept_is_not_read_from_memory_though_cleaning_behind_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def clean(index: Index, now: float) -> bool:
-        raise sqlite3.OperationalError("database or disk is full")
+FAILURES = (
+    (sqlite3.OperationalError("database or disk is full"), "old messages could not be removed"),
+    (OSError(5, "Input/output error"), "may be left in unused parts of the file"),
+)
 
-    monkeypatch.setattr(Index, "clean", clean)
+
+@pytest.mark.parametrize(("failure", "told"), FAILURES)
+async def test_what_was_swept_is_not_read_from_memory_though_cleaning_behind_it_fails(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failure: Exception,
+    told: str,
+) -> None:
+    loop, again, steps = asyncio.get_running_loop(), asyncio.Event(), count(1)
+
+    def step(cleaning: Cleaning, now: float) -> bool:
+        if next(steps) == 5:
+            loop.call_soon_threadsafe(again.set)
+        raise failure
+
+    monkeypatch.setattr(Cleaning, "step", step)
     monkeypatch.setattr(sweeping, "SWEEP_EVERY", 0.0)
     broker = Trimming(tmp_path / "chat.db", Keeping(age=3600.0))
     await broker.startup(lambda publication, position: None)
@@ -361,6 +377,8 @@ async def test_what_was_swept_is_not_read_from_memory_though_cleaning_behind_it_
     read = await page
     assert read is not None
     assert (read.events, read.state.oldest) == ([], 2)
+    await asyncio.wait_for(again.wait(), 20)
+    assert told in caplog.text
     await broker.cleanup()
 
 

@@ -14,6 +14,7 @@ from chatserver.publications import keep_all
 from chatserver.store import schema
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
+from chatserver.store.wiping import Wiper
 from chatserver.store.writer import Writer
 from tests.core.stores import add, bodies, delete, opened, publication
 
@@ -135,7 +136,7 @@ async def test_what_was_deleted_just_before_a_kill_is_in_no_file_after_the_next_
     path: Path,
 ) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     writer.write([publication(body=b'{"text":"xyzzy"}')])
     writer.write([delete(1)])
     wal = path.with_name("chat.db-wal")

@@ -11,10 +11,11 @@ from msgspec import structs
 
 from chatserver.errors import ActionError
 from chatserver.publications import Keeping, Rules, keep_all
-from chatserver.store import index, schema
-from chatserver.store.index import STEP, STEP_BYTES, Index
+from chatserver.store import cleaning, schema
+from chatserver.store.index import STEP, STEP_BYTES
 from chatserver.store.schema import open_file
 from chatserver.store.transactions import Transactions
+from chatserver.store.wiping import Wiper
 from chatserver.store.writer import Writer
 from tests.core.stores import (
     FAR,
@@ -48,7 +49,7 @@ def connection(path: Path) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let cleaning take many steps with the little that tests store."""
-    monkeypatch.setattr(index, "PAGES", 4)
+    monkeypatch.setattr(cleaning, "MERGED", 4)
 
 
 def index_all(writer: Writer) -> int:
@@ -82,7 +83,7 @@ async def test_what_is_stored_is_found_at_once(path: Path) -> None:
 
 async def test_an_index_that_was_left_behind_goes_on_from_its_mark(path: Path) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     writer.write([message(f"early {number}") for number in range(STEP + 10)])
     writer.index()
     assert writer.behind == 10
@@ -94,16 +95,18 @@ async def test_an_index_that_was_left_behind_goes_on_from_its_mark(path: Path) -
         assert await found(store, "late") == ["late"]
 
 
-def test_a_step_is_bounded_in_messages_and_in_bytes(connection: sqlite3.Connection) -> None:
-    writer = Writer(connection, keep_all)
+def test_a_step_is_bounded_in_messages_and_in_bytes(
+    path: Path, connection: sqlite3.Connection
+) -> None:
+    writer = Writer(connection, keep_all, Wiper(path))
     writer.write([message("small") for _ in range(3 * STEP)])
     assert index_all(writer) == 3
     writer.write([message("x" * STEP_BYTES) for _ in range(5)])
     assert index_all(writer) == 5
 
 
-def test_a_step_that_fails_is_done_again(connection: sqlite3.Connection) -> None:
-    writer = Writer(connection, keep_all)
+def test_a_step_that_fails_is_done_again(path: Path, connection: sqlite3.Connection) -> None:
+    writer = Writer(connection, keep_all, Wiper(path))
     writer.write([message("hello " * 1000) for _ in range(50)])
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -115,8 +118,10 @@ def test_a_step_that_fails_is_done_again(connection: sqlite3.Connection) -> None
     assert len(entries(connection)) == 50
 
 
-def test_a_batch_that_failed_leaves_nothing_to_be_indexed(connection: sqlite3.Connection) -> None:
-    writer = Writer(connection, keep_all)
+def test_a_batch_that_failed_leaves_nothing_to_be_indexed(
+    path: Path, connection: sqlite3.Connection
+) -> None:
+    writer = Writer(connection, keep_all, Wiper(path))
     known = structs.replace(message("known"), cid="c")
     writer.write([known])
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
@@ -128,8 +133,8 @@ def test_a_batch_that_failed_leaves_nothing_to_be_indexed(connection: sqlite3.Co
     assert writer.behind == 0
 
 
-def test_only_messages_with_a_text_are_indexed(connection: sqlite3.Connection) -> None:
-    writer = Writer(connection, keep_all)
+def test_only_messages_with_a_text_are_indexed(path: Path, connection: sqlite3.Connection) -> None:
+    writer = Writer(connection, keep_all, Wiper(path))
     writer.write(
         [
             publication(body=b"no JSON"),
@@ -190,7 +195,7 @@ async def test_what_is_deleted_is_not_found(path: Path, together: bool) -> None:
 def stored_with_secret(path: Path) -> tuple[sqlite3.Connection, Writer]:
     """Have a secret in the midst of messages, in a piece of the index that has been merged."""
     connection = open_file(path, 1)
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     for part in range(20):
         texts = [f"part {part} number {number} word{number * 7919}" for number in range(300)]
         writer.write([message(text) for text in texts])
@@ -219,7 +224,7 @@ def test_erasing_goes_on_after_a_restart(path: Path) -> None:
     index_all(writer)
     connection.close()
     connection = open_file(path, 1)
-    sweep_all(Writer(connection, keep_all))
+    sweep_all(Writer(connection, keep_all, Wiper(path)))
     assert files_with(SECRET, path) == []
     connection.close()
 
@@ -228,7 +233,7 @@ def test_erasing_goes_on_after_a_restart(path: Path) -> None:
 def test_what_is_erased_while_the_index_is_cleaned_goes_as_well(path: Path) -> None:
     connection, writer = stored_with_secret(path)
     writer.write([delete(1)])
-    while not Index(connection).unclean:
+    while connection.execute("SELECT unclean FROM indexed").fetchone() != (2,):
         writer.sweep(NOW)
     writer.sweep(NOW)
     writer.write([delete(2401)])
@@ -266,7 +271,7 @@ def test_a_step_of_cleaning_that_is_undone_is_done_again(
             raise sqlite3.OperationalError("database or disk is full")
         commit(transactions)
 
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     writer.write([message(f"word{number}") for number in range(200)])
     index_all(writer)
     writer.write([message(f"the word is {SECRET}")])
@@ -286,7 +291,7 @@ def shortened(room: str) -> Keeping:
 
 async def test_what_retention_removes_leaves_the_index(path: Path) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, shortened)
+    writer = Writer(connection, shortened, Wiper(path))
     for _ in range(10):
         writer.write([message("hello", "short") for _ in range(30)])
         writer.write([message("hello", "lobby")])
@@ -316,7 +321,7 @@ def hour(room: str) -> Keeping:
 
 async def swept(path: Path, rules: Rules) -> None:
     connection = open_file(path, 1)
-    sweep_all(Writer(connection, rules))
+    sweep_all(Writer(connection, rules, Wiper(path)))
     connection.execute("DELETE FROM running")
     connection.close()
 

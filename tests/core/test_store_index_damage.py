@@ -15,6 +15,7 @@ from chatserver.publications import Keeping, keep_all
 from chatserver.store.failures import DamagedIndex
 from chatserver.store.index import Index
 from chatserver.store.schema import open_file
+from chatserver.store.wiping import Wiper
 from chatserver.store.writer import Writer
 from chatserver.upkeep.progress import Progress
 from chatserver.upkeep.tidy import backup, erase
@@ -66,7 +67,7 @@ def path(tmp_path: Path) -> Path:
 def filled(path: Path) -> Path:
     """Have messages that are indexed, one of them with a secret."""
     with closing(open_file(path, 1)) as connection:
-        writer = Writer(connection, keep_all)
+        writer = Writer(connection, keep_all, Wiper(path))
         for part in range(3):
             numbers = range(part * 200, part * 200 + 200)
             writer.write([message(f"number {n} word{n * 7919}") for n in numbers])
@@ -100,7 +101,7 @@ def test_what_is_deleted_leaves_a_damaged_index(
     if not running:
         harm(filled, damage)
     with closing(open_file(filled, 1)) as connection:
-        writer = Writer(connection, keep_all)
+        writer = Writer(connection, keep_all, Wiper(filled))
         if running:
             harm(filled, damage)
         writer.write([delete(COUNT + 1), message("number next")])
@@ -116,7 +117,7 @@ def test_an_index_is_made_anew_more_than_once(
     filled: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(open_file(filled, 1)) as connection:
-        writer = Writer(connection, keep_all)
+        writer = Writer(connection, keep_all, Wiper(filled))
         for count in (1, 2):
             harm(filled, WITHOUT_STRUCTURE)
             writer.write([delete(count)])
@@ -152,7 +153,7 @@ def test_searches_wait_while_it_is_made_anew(filled: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Index, "renew", watched)
     with closing(open_file(filled, 1)) as connection:
-        writer = Writer(connection, keep_all)
+        writer = Writer(connection, keep_all, Wiper(filled))
         assert writer.behind == 0
         writer.renew_index(DamagedIndex("found"))
         assert behind == [COUNT + 1]
@@ -164,14 +165,14 @@ async def test_a_damaged_page_of_messages_is_not_taken_for_the_index(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(open_file(path, 1)) as connection:
-        Writer(connection, keep_all).write([message("x" * 200) for _ in range(COUNT)])
+        Writer(connection, keep_all, Wiper(path)).write([message("x" * 200) for _ in range(COUNT)])
         connection.execute("DELETE FROM running")
     content = bytearray(path.read_bytes())
     page = content.index(b'{"action": "message"') // 4096 * 4096
     content[page : page + 100] = b"\xff" * 100
     path.write_bytes(content)
     with closing(open_file(path, 1)) as connection:
-        writer = Writer(connection, keep_all)
+        writer = Writer(connection, keep_all, Wiper(path))
         for _ in range(3):
             with pytest.raises(sqlite3.DatabaseError, match="malformed"):
                 writer.index()
@@ -188,7 +189,7 @@ def test_an_index_that_cannot_be_understood_keeps_nobody_from_storing(
 ) -> None:
     harm(filled, statement("UPDATE search_config SET v = 99 WHERE k = 'version'"))
     with closing(open_file(filled, 1)) as connection:
-        writer = Writer(connection, keep_all)
+        writer = Writer(connection, keep_all, Wiper(filled))
         assert not writer.can_search
         writer.write([message("number next")])
         assert connection.execute("SELECT count(*) FROM publication").fetchone() == (COUNT + 2,)
@@ -214,7 +215,7 @@ def test_what_cannot_be_made_anew_is_a_damaged_file(filled: Path, table: str) ->
             open_file(filled, 1)
         return
     with closing(open_file(filled, 1)) as connection:
-        writer = Writer(connection, keep_all)
+        writer = Writer(connection, keep_all, Wiper(filled))
         writer.write([message("number next")])
         for _ in range(3):
             with pytest.raises(sqlite3.DatabaseError, match="malformed"):
@@ -226,7 +227,7 @@ def test_what_cannot_be_indexed_does_not_count_for_ever(filled: Path) -> None:
     break_root(filled, "search_idx")
     bounds = StoreConfig(max_store_bytes=2**20)
     with closing(open_file(filled, 1)) as connection:
-        writer = Writer(connection, lambda _: Keeping(length=10), bounds)
+        writer = Writer(connection, lambda _: Keeping(length=10), Wiper(filled), bounds)
         for _ in range(200):
             writer.write([message("x" * 1000) for _ in range(10)])
             assert not writer.refused
@@ -240,7 +241,7 @@ async def test_what_is_too_old_goes_where_the_index_is_damaged(
 ) -> None:
     harm(filled, damage)
     with closing(open_file(filled, 1)) as connection:
-        writer = Writer(connection, lambda _: Keeping(length=10))
+        writer = Writer(connection, lambda _: Keeping(length=10), Wiper(filled))
         sweep_all(writer)
         assert writer.take_floors() == {"lobby": COUNT + 1 - 9}
         connection.execute("DELETE FROM running")
@@ -258,7 +259,7 @@ def test_what_is_too_old_goes_where_the_index_cannot_be_made_anew(
     page = content.index(leaves[1][0]) // 4096 * 4096
     filled.write_bytes(content[:page] + b"\xff" * 100 + content[page + 100 :])
     with closing(open_file(filled, 1)) as connection:
-        writer = Writer(connection, lambda _: Keeping(length=10))
+        writer = Writer(connection, lambda _: Keeping(length=10), Wiper(filled))
         assert writer.sweep(NOW)
         assert writer.take_floors() == {"lobby": COUNT + 1 - 9}
         with pytest.raises(sqlite3.DatabaseError, match="malformed"):

@@ -20,6 +20,7 @@ from chatserver.guard import ANYBODY, Guard
 from chatserver.publications import Keeping, Publication
 from chatserver.store import CID_LIFE, Stored, slack
 from chatserver.store.schema import close_file, open_file
+from chatserver.store.wiping import Wiper
 from chatserver.store.writer import Writer
 
 LENGTH = 20
@@ -89,10 +90,12 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.connection = open_file(self.path, 1)
-        self.writer = Writer(self.connection, rules)
+        self.wiper = Wiper(self.path)
+        self.writer = Writer(self.connection, rules, self.wiper)
 
     def teardown(self) -> None:
         self.connection.close()
+        self.wiper.close()
         self.folder.cleanup()
 
     @rule(
@@ -242,6 +245,7 @@ class StoreMachine(RuleBasedStateMachine):
             close_file(self.connection)
         else:
             self.connection.close()
+        self.wiper.close()
         self.start()
         self.writer.remove_rooms(self.now)
         rooms = {name for (name,) in self.connection.execute("SELECT name FROM room")}

@@ -20,6 +20,7 @@ from chatserver.store import CID_LIFE, UNBOUNDED, Settlement, sweeping
 from chatserver.store.retention import stamp
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
+from chatserver.store.wiping import Wiper
 from chatserver.store.writer import Writer
 from chatserver.upkeep.tidy import erase
 from tests.core.histories import answer, delete, edit, message, reaction
@@ -44,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 def written(path: Path, rules: Rules = keep_all) -> Iterator[Writer]:
     """Have a writer on a file, which indexes nothing by itself."""
     with closing(open_file(path, 1)) as connection:
-        yield Writer(connection, rules)
+        yield Writer(connection, rules, Wiper(path))
         connection.execute("DELETE FROM running")
 
 
@@ -173,7 +174,7 @@ async def test_words_that_were_still_to_be_taken_from_the_index_go_with_the_room
 
 async def test_storing_does_not_wait_until_an_export_has_read_what_is_erased(path: Path) -> None:
     with closing(open_file(path, 20)) as connection:
-        writer = Writer(connection, keep_all)
+        writer = Writer(connection, keep_all, Wiper(path))
         writer.write([message("the secret word is xyzzy")])
         exporting = sqlite3.connect(path, isolation_level=None)
         exporting.execute("BEGIN")

@@ -22,6 +22,7 @@ from chatserver.store.retention import AT_ONCE
 from chatserver.store.rows import SIZES, cut
 from chatserver.store.schema import open_file
 from chatserver.store.sqlite import SqliteStore
+from chatserver.store.wiping import Wiper
 from chatserver.store.writer import Writer
 from tests.core.histories import answer, delete, edit, message, pin, reaction
 from tests.core.stores import FAR, STAMP, add, append, bodies, opened, publication
@@ -110,8 +111,11 @@ def synchronous(connection: sqlite3.Connection) -> int:
 
 
 def test_relaxed_rooms_do_not_wait_for_the_disk_once_the_file_knows_them(path: Path) -> None:
+    def rules(room: str) -> Keeping:
+        return relaxed(room) if room == "fast" else Keeping()
+
     connection = open_file(path, 1)
-    writer = Writer(connection, lambda room: relaxed(room) if room == "fast" else Keeping())
+    writer = Writer(connection, rules, Wiper(path))
     levels = []
     for rooms in (["fast"], ["fast"], ["fast", "safe"], ["fast", "fast"], ["safe"]):
         writer.write([publication(room) for room in rooms])
@@ -150,7 +154,7 @@ async def test_what_follows_each_other_in_a_room_is_handed_on_at_once(path: Path
 
 def test_only_what_may_be_tried_again_has_a_checksum(path: Path) -> None:
     connection = open_file(path, 1)
-    Writer(connection, keep_all).write([publication(cid="c1"), publication()])
+    Writer(connection, keep_all, Wiper(path)).write([publication(cid="c1"), publication()])
     found = connection.execute("SELECT checksum IS NULL FROM publication ORDER BY offset")
     assert found.fetchall() == [(0,), (1,)]
     connection.close()
@@ -158,7 +162,7 @@ def test_only_what_may_be_tried_again_has_a_checksum(path: Path) -> None:
 
 def test_the_log_does_not_grow_without_end(path: Path) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     for _ in range(20):
         writer.write([publication(body=b"x" * 65_000)] * 100)
     assert path.with_name(f"{path.name}-wal").stat().st_size < 80_000_000 < path.stat().st_size
@@ -167,7 +171,7 @@ def test_the_log_does_not_grow_without_end(path: Path) -> None:
 
 def test_a_retry_among_new_ones_keeps_their_order_and_leaves_no_hole(path: Path) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     (first,) = writer.write([publication(cid="old")])
     assert isinstance(first, Stored)
     again, *others, conflict, new_room = writer.write(
@@ -191,7 +195,7 @@ def test_a_retry_among_new_ones_keeps_their_order_and_leaves_no_hole(path: Path)
 
 def test_a_message_is_retried_beside_a_change(path: Path) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     sent = [publication(cid="said"), replace(edit(1), cid="edited")]
     writer.write(sent)
     again = writer.write([*sent, publication(cid="new")])
@@ -206,7 +210,7 @@ def test_duplicates_at_any_pace_make_few_batches_be_written_twice(
     path: Path, every: int, twice: int
 ) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     writer.write([publication(cid="old")])
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
@@ -231,7 +235,7 @@ def at(hours: float) -> str:
 async def swept(path: Path, rules: Rules, now: float = NOW) -> None:
     """Sweep a file that nobody has open until there is nothing left to remove."""
     connection = open_file(path, 1)
-    writer = Writer(connection, rules)
+    writer = Writer(connection, rules, Wiper(path))
     while writer.sweep(now):
         pass
     connection.execute("DELETE FROM running")
@@ -379,8 +383,9 @@ def test_a_shorter_length_holds_up_no_batch_for_long(path: Path, each: int) -> N
     """What a batch leaves goes with the next ones or is swept; busy rooms do not grow."""
     rooms = [f"room{number}" for number in range(40)]
     connection = open_file(path, 1)
-    Writer(connection, keep_all).write([publication(room) for room in rooms for _ in range(200)])
-    writer = Writer(connection, lambda room: Keeping(length=10))
+    writer = Writer(connection, keep_all, Wiper(path))
+    writer.write([publication(room) for room in rooms for _ in range(200)])
+    writer = Writer(connection, lambda room: Keeping(length=10), Wiper(path))
     for kept in (8000 - AT_ONCE, 8000 - 2 * AT_ONCE):
         writer.write([publication(room) for room in rooms for _ in range(each)])
         assert _count(connection) == kept
@@ -410,7 +415,7 @@ async def test_what_is_removed_is_not_left_in_the_file(path: Path) -> None:
 
 def test_trimming_after_a_sweep_never_brings_anything_back(path: Path) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, lambda room: Keeping(length=20, age=HOUR))
+    writer = Writer(connection, lambda room: Keeping(length=20, age=HOUR), Wiper(path))
     writer.write([publication(timestamp=at(2)) for _ in range(30)])
     while writer.sweep(NOW):
         pass
@@ -424,7 +429,7 @@ def test_trimming_after_a_sweep_never_brings_anything_back(path: Path) -> None:
 
 async def test_what_is_erased_is_in_no_file_soon_after(path: Path) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     writer.write([publication(body=b"the secret word is xyzzy" * 100), publication()])
     writer.write([Publication("lobby", b"{}", STAMP, "ann", target=1, erases=True)])
     while writer.sweep(NOW):
@@ -436,7 +441,7 @@ async def test_what_is_erased_is_in_no_file_soon_after(path: Path) -> None:
 
 async def test_a_cursor_that_is_not_moved_for_long_is_forgotten(path: Path) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     place = Position("e", 1)
     writer.move_cursors({"ann": {"old": place, "again": place}, "bob": {"old": place}}, NOW)
     writer.move_cursors({"ann": {"again": place, "new": place}}, NOW + 1)
@@ -453,7 +458,7 @@ async def test_a_cursor_that_is_not_moved_for_long_is_forgotten(path: Path) -> N
 
 async def test_of_too_many_cursors_those_moved_last_count(path: Path) -> None:
     connection = open_file(path, 1)
-    writer = Writer(connection, keep_all)
+    writer = Writer(connection, keep_all, Wiper(path))
     rooms = [str(number) for number in range(MOST_CURSORS + 3)]
     for number, room in enumerate(rooms):
         writer.move_cursors({"ann": {room: Position("e", 1)}}, NOW + number)
@@ -467,7 +472,7 @@ async def test_of_too_many_cursors_those_moved_last_count(path: Path) -> None:
 async def test_a_deleted_message_and_all_its_changes_are_in_no_file(path: Path, size: int) -> None:
     """Among others that stay, and with a reader that has seen them."""
     connection = open_file(path, 1)
-    writer, reader = Writer(connection, keep_all), Reader(path, 1)
+    writer, reader = Writer(connection, keep_all, Wiper(path)), Reader(path, 1)
     for number in range(50):
         writer.write([message("kept"), message("plugh" * size)])
         secret = 2 + 6 * number

@@ -15,6 +15,7 @@ from chatserver.outlet import Outlet
 from chatserver.publications import Rules
 from chatserver.rooms import Room
 from chatserver.session import Session
+from chatserver.store.wiping import Wiper
 from chatserver.store.writer import Writer
 from tests.torture.planting import plant
 
@@ -68,9 +69,14 @@ def _tap(before: Hear = _deaf, after: Hear = _deaf) -> None:
     init = Writer.__init__
 
     def tapped(
-        writer: Writer, connection: sqlite3.Connection, rules: Rules, bounds: StoreConfig
+        writer: Writer,
+        connection: sqlite3.Connection,
+        rules: Rules,
+        wiper: Wiper,
+        bounds: StoreConfig,
     ) -> None:
-        init(writer, cast("sqlite3.Connection", Tap(connection, before, after)), rules, bounds)
+        tap = cast("sqlite3.Connection", Tap(connection, before, after))
+        init(writer, tap, rules, wiper, bounds)
 
     plant(Writer, "__init__", tapped)
 
@@ -110,7 +116,11 @@ def checkpoint(reached: Reached) -> None:
     init = Writer.__init__
 
     def tapped(
-        writer: Writer, connection: sqlite3.Connection, rules: Rules, bounds: StoreConfig
+        writer: Writer,
+        connection: sqlite3.Connection,
+        rules: Rules,
+        wiper: Wiper,
+        bounds: StoreConfig,
     ) -> None:
         file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
 
@@ -124,7 +134,8 @@ def checkpoint(reached: Reached) -> None:
                 ended.set()
                 watch.join()
 
-        init(writer, cast("sqlite3.Connection", Tap(connection, after=after)), rules, bounds)
+        tap = cast("sqlite3.Connection", Tap(connection, after=after))
+        init(writer, tap, rules, wiper, bounds)
 
     plant(Writer, "__init__", tapped)
 
