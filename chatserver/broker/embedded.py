@@ -9,8 +9,7 @@ from typing import Final, Self
 from chatserver.broker import Broker, Deliver, Due
 from chatserver.broker.cursors import Cursors
 from chatserver.broker.line import Line
-from chatserver.broker.pages import Pages
-from chatserver.broker.reads import Reads, Wanted
+from chatserver.broker.reading import Reading
 from chatserver.broker.tail import ROOM_BYTES, ROOM_MOST, Placed, Tails
 from chatserver.config import Config, LimitsConfig, RoomConfig, StoreConfig
 from chatserver.errors import ActionError
@@ -77,12 +76,9 @@ class EmbeddedBroker(Broker):
         self._memory = MemoryStore(bounds, self._release)
         self._cursors = Cursors(store)
         self._tails = tails or Tails()
-        self._pages: Pages[Page] = Pages()
-        self._folded: Pages[Messages] = Pages()
         self._subscribed: set[str] = set()
         self._lines: dict[str, Line] = {}
-        self._reads: Reads[Page] = Reads()
-        self._folding: Reads[Messages] = Reads()
+        self._reading = Reading(self._tails, self._lines)
         self._searches: set[asyncio.Task[Found]] = set()
 
     @classmethod
@@ -163,12 +159,7 @@ class EmbeddedBroker(Broker):
         store = self._store(room)
         if store is None:
             return Pending.done(None)
-        tail = self._tails.get(room)
-        known = tail.state if tail else None
-        if known is not None:
-            return Pending.done(known)
-        page = self._read(store, room, (None, None, 1, 1))
-        return Pending(page).then(lambda page: page.state)
+        return self._reading.position(store, room)
 
     def publications(
         self,
@@ -183,22 +174,7 @@ class EmbeddedBroker(Broker):
         store = self._store(room)
         if store is None:
             return Pending.done(None)
-        wanted = (after, before, limit, max_bytes)
-        page = self._pages.get(room, wanted)
-        if page is not None:
-            return Pending.done(page)
-        tail = self._tails.get(room)
-        if tail is not None:
-            page = (
-                tail.before(before, limit, max_bytes)
-                if after is None
-                else tail.after(after, limit, max_bytes)
-            )
-            if page is not None:
-                self._pages.add(room, wanted, page)
-                return Pending.done(page)
-        read = self._read(store, room, wanted)
-        return Pending(read).then(lambda page: page)
+        return self._reading.publications(store, room, (after, before, limit, max_bytes))
 
     def messages(
         self,
@@ -209,19 +185,11 @@ class EmbeddedBroker(Broker):
         limit: int,
         max_bytes: int,
     ) -> Pending[Messages | None]:
-        """Read messages, from memory where all of it is there; equal reads of one moment are one.
-
-        Newest ones that are not in memory are brought there, if the room has not too many changes.
-        """
+        """Read messages, from memory where they are there; equal reads of one moment are one."""
         store = self._store(room)
         if store is None:
             return Pending.done(None)
-        wanted = (after, before, limit, max_bytes)
-        known = self._known(room, wanted)
-        if known is not None:
-            return Pending.done(known)
-        read = self._folding.share(room, wanted, lambda: self._fold(store, room, wanted))
-        return Pending(read).then(lambda messages: messages)
+        return self._reading.messages(store, room, (after, before, limit, max_bytes))
 
     def thread(
         self, room: str, root: int, *, after: int, limit: int, max_bytes: int
@@ -322,27 +290,17 @@ class EmbeddedBroker(Broker):
             del self._lines[room]
         line.tell()
         if stored:
-            # A read that began before these were delivered is of no use to who asks now.
-            self._forget(room)
-            self._tails.add(room, stored)
+            self._reading.add(room, stored)
         self._hand_out(room, due)
 
     def _trim(self, room: str, oldest: int) -> None:
-        self._forget(room)
-        self._tails.trim(room, oldest)
+        self._reading.trim(room, oldest)
 
     def _release(self, room: str) -> bool:
         if room in self._subscribed:
             return False
-        self._forget(room)
-        self._tails.forget(room)
+        self._reading.release(room)
         return True
-
-    def _forget(self, room: str) -> None:
-        self._reads.forget(room)
-        self._folding.forget(room)
-        self._pages.forget(room)
-        self._folded.forget(room)
 
     def _pass(self, publication: Publication) -> None:
         line = self._lines.get(publication.room)
@@ -353,39 +311,3 @@ class EmbeddedBroker(Broker):
     def _hand_out(self, room: str, due: Sequence[Due]) -> None:
         if due and (room in self._subscribed or is_direct(room)):
             self.deliver(room, due)
-
-    def _read(self, store: Store, room: str, wanted: Wanted) -> "asyncio.Task[Page]":
-        return self._reads.share(room, wanted, lambda: self._fetch(store, room, wanted))
-
-    async def _fetch(self, store: Store, room: str, wanted: Wanted) -> Page:
-        after, before, limit, max_bytes = wanted
-        line = self._lines.get(room)
-        if line is not None and after is None and before is None and self._tails.get(room) is None:
-            # With what is on its way a tail begins, and nothing that was read before adjoins it.
-            await line.news()
-        if after is None:
-            page = await store.read_before(room, before, limit, max_bytes)
-        else:
-            page = await store.read(room, after, limit, max_bytes)
-        current = self._reads.is_current(room, wanted) and room not in self._lines
-        self._tails.seed(room, page, current=current)
-        return page
-
-    def _known(self, room: str, wanted: Wanted) -> Messages | None:
-        known = self._folded.get(room, wanted)
-        tail = self._tails.get(room)
-        if known is None and tail is not None:
-            known = tail.messages(*wanted)
-            if known is not None:
-                self._folded.add(room, wanted, known)
-        return known
-
-    async def _fold(self, store: Store, room: str, wanted: Wanted) -> Messages:
-        after, before, limit, max_bytes = wanted
-        if after is None and before is None:
-            # Twice as many publications, as some of them may be changes.
-            await self._read(store, room, (None, None, 2 * limit, 2 * max_bytes))
-            known = self._known(room, wanted)
-            if known is not None:
-                return known
-        return await store.messages(room, after, before, limit, max_bytes)
