@@ -96,6 +96,9 @@ class Stored(Published, frozen=True, gc=False):
     cid: str | None = None
 
 
+Stream = tuple[str, str | None]
+"""What one user publishes to one room."""
+
 Settlement = Stored | ActionError
 """What became of a publication."""
 

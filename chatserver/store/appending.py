@@ -9,7 +9,7 @@ from chatserver.fold import answered
 from chatserver.guard import missing
 from chatserver.positions import Position
 from chatserver.publications import Publication, checksum_of
-from chatserver.store import FULL, Settlement, Stored
+from chatserver.store import FULL, Settlement, Stored, Stream
 from chatserver.store.ledger import Ledger, Room, again, tops
 from chatserver.store.quota import Quota, cost
 from chatserver.store.retention import Retention
@@ -26,9 +26,6 @@ from chatserver.store.rows import (
     width_of,
 )
 from chatserver.store.targets import Targets
-
-Stream = tuple[str, str | None]
-"""What one user publishes to one room."""
 
 WARY: Final = 64
 """Batches that look for used `cid`s first, after one was found.

@@ -1,5 +1,6 @@
 """Keep publications in memory, for rooms whose history may end with the process."""
 
+import asyncio
 import secrets
 from bisect import bisect_right, insort
 from collections import Counter, OrderedDict
@@ -37,6 +38,7 @@ from chatserver.store import (
     Settlement,
     Store,
     Stored,
+    Stream,
     Trimmed,
     stopping,
     too_many_of_user,
@@ -50,6 +52,9 @@ MOST: Final = 1000
 MOST_CIDS: Final = 100_000
 """Ids of messages that are remembered; the oldest are forgotten first."""
 
+AT_ONCE: Final = 512
+"""Publications that are kept without waiting for the end of the tick."""
+
 NOTHING: Final = Kept(RoomState().epoch, 0)
 """What there is of a room to which nothing was published."""
 
@@ -61,7 +66,7 @@ Release = Callable[[str], bool]
 
 
 class MemoryStore(Store):
-    """Implement the store without a file; every outcome is there at once.
+    """Implement the store without a file; what is appended in a tick is kept at its end.
 
     Rooms are trimmed by length, not by age. Where all of them take too much memory, those to which
     nothing was published for longest lose the older half of what they have. A room in which no
@@ -87,6 +92,7 @@ class MemoryStore(Store):
         self._settle: Settle | None = None
         self._cursors: dict[str, dict[str, Position]] = {}
         self._rules: Rules | None = None
+        self._gathered = Batch()
 
     @property
     def failure(self) -> str | None:
@@ -107,7 +113,9 @@ class MemoryStore(Store):
         self._settle = settle
 
     async def cleanup(self) -> None:
-        """Forget everything."""
+        """Keep what was appended, then forget everything."""
+        if self._rules is not None:
+            self._keep(self._rules)
         self._rules = None
         self._rooms.clear()
         self._cids.clear()
@@ -120,15 +128,12 @@ class MemoryStore(Store):
         """Keep a publication; see `Store.append`."""
         if self._rules is None:
             raise stopping()
-        batch, pending = Batch(), Pending[Published]()
-        batch.add(publication, pending)
-        batch.outcomes.append(self._receipt(publication) or self._add(publication, self._rules))
-        batch.hand_on(self._settle)
-        room = self._rooms.get(publication.room)
-        if room is not None:
-            self._trim(publication.room, room, room.excess)
-            self.vacate(publication.room)
-        self._fit()
+        if not self._gathered.publications:
+            asyncio.get_running_loop().call_soon(self._keep, self._rules)
+        pending: Pending[Published] = Pending()
+        self._gathered.add(publication, pending)
+        if len(self._gathered.publications) >= AT_ONCE:
+            self._keep(self._rules)
         return pending
 
     def vacate(self, name: str) -> None:
@@ -228,16 +233,36 @@ class MemoryStore(Store):
                 if position is not None:
                     cursors[room] = position
 
-    def _add(self, publication: Publication, rules: Rules) -> Settlement:
+    def _keep(self, rules: Rules) -> None:
+        # Together: a client's burst costs little more than a message of it.
+        batch, self._gathered = self._gathered, Batch()
+        refused: dict[Stream, ActionError] = {}
+        for each in batch.publications:
+            batch.outcomes.append(self._receipt(each) or self._add(each, rules, refused))
+        batch.hand_on(self._settle)
+        for name in dict.fromkeys(each.room for each in batch.publications):
+            room = self._rooms.get(name)
+            if room is not None:
+                self._trim(name, room, room.excess)
+                self.vacate(name)
+        self._fit()
+
+    def _add(
+        self, publication: Publication, rules: Rules, refused: dict[Stream, ActionError]
+    ) -> Settlement:
         name, creator = publication.room, publication.user
         room = self._rooms.get(name)
-        if room is None:
+        # Somebody else may have made the room meanwhile.
+        refusal = refused.get((name, creator)) if refused and not publication.erases else None
+        if room is None and refusal is None:
             if publication.target is not None:
                 return missing()
             refusal = self._count(creator)
-            if refusal is not None:
-                self._stats.refused += 1
-                return refusal
+        if refusal is not None:
+            refused[name, creator] = refusal
+            self._stats.refused += 1
+            return refusal
+        if room is None:
             room = Kept(secrets.token_hex(6), rules(name).length or MOST, creator)
             self._rooms[name] = room
             for user in pair_of(name) or ():

@@ -11,8 +11,8 @@ from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.publications import Publication, Rules
 from chatserver.stats import StoreStats
-from chatserver.store import UNBOUNDED, Moves, Settlement
-from chatserver.store.appending import WARY, Appender, Stream
+from chatserver.store import UNBOUNDED, Moves, Settlement, Stream
+from chatserver.store.appending import WARY, Appender
 from chatserver.store.cleaning import Cleaning
 from chatserver.store.cursors import move_cursors
 from chatserver.store.failures import DamagedIndex, is_of_disk

@@ -13,7 +13,7 @@ from chatserver.config import StoreConfig
 from chatserver.errors import ActionError
 from chatserver.publications import Publication, keep_all
 from chatserver.store import Settlement, Store, indexing
-from chatserver.store.memory import MemoryStore
+from chatserver.store.memory import AT_ONCE, MemoryStore
 from chatserver.store.sqlite import SqliteStore
 from chatserver.store.writer import Writer
 from tests.core.stores import STAMP, add, append, bodies, found, message, publication
@@ -76,13 +76,15 @@ async def test_rooms_are_counted_over_a_restart(tmp_path: Path) -> None:
         await store.cleanup()
 
 
-async def test_what_follows_a_refusal_does_not_overtake_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", STORES, ids=["memory", "sqlite"])
+async def test_what_follows_a_refusal_does_not_overtake_it(tmp_path: Path, make: Make) -> None:
     """Bob makes the room in the same batch that refuses it to Ann."""
-    store = SqliteStore(tmp_path / "chat.db", bounds(of_user=1))
+    store = make(tmp_path, bounds(of_user=1))
     await store.startup(keep_all)
     await add(store, publication("home", user="ann"))
     wanted = [publication("tea", user=user) for user in ("ann", "bob", "ann", "bob")]
     assert await results(store, *wanted) == ["unavailable", "", "unavailable", ""]
+    assert (store.stats.refused, store.stats.stored) == (2, 3)
     await store.cleanup()
 
 
@@ -110,6 +112,20 @@ async def test_what_is_queued_behind_a_refusal_does_not_overtake_it(
     go_on.set()
     assert await first == ["unavailable"]
     assert await behind == ["", "unavailable", ""]
+    await store.cleanup()
+
+
+async def test_not_all_that_comes_in_one_tick_waits_for_its_end_in_memory() -> None:
+    told: list[int] = []
+    store = MemoryStore()
+    await store.startup(keep_all, settle=lambda room, each, outcomes: told.append(len(each)))
+    pending = [store.append(publication()) for _ in range(2 * AT_ONCE + 9)]
+    assert told == [AT_ONCE, AT_ONCE]
+    assert [each.is_done for each in pending] == [True] * 2 * AT_ONCE + [False] * 9
+    assert (await results(store, publication()), told[2:]) == ([""], [10])
+    outcomes = [each.result() for each in pending]
+    offsets = [each.position.offset for each in outcomes if each.position is not None]
+    assert offsets == list(range(1, len(pending) + 1))
     await store.cleanup()
 
 
