@@ -7,8 +7,11 @@ so that nobody can write lines of their own into the log; tokens and message tex
 import json
 import logging
 import sys
+from collections import Counter
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from traceback import format_exception_only, walk_tb
+from types import CodeType
 from typing import IO, Final
 
 from chatserver.config import LogConfig
@@ -18,7 +21,54 @@ CURRENT: Final[ContextVar[Session | None]] = ContextVar("chatserver_session", de
 """The session whose messages the running task handles."""
 
 
+TRACEBACKS: Final = 5
+"""Tracebacks of one fault that are written within a minute."""
+
+
+class Faults:
+    """Count where exceptions were raised within a minute.
+
+    Where a plugin fails, clients may have it fail again as often as their rate limits let them: the
+    log is not to grow by a traceback each time.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Counter[tuple[type, CodeType, int]] = Counter()
+        self._ends = 0.0
+
+    def is_known(self, error: BaseException, now: float) -> bool:
+        """Tell whether its traceback has been written often enough; count it.
+
+        Args:
+            error: The exception.
+            now: Unix time in seconds.
+        """
+        if now >= self._ends:
+            self._ends = now + 60
+            self._seen.clear()
+        places = [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
+        if not places:
+            return False
+        fault = type(error), *places[-1]
+        self._seen[fault] += 1
+        return self._seen[fault] > TRACEBACKS
+
+
 class _Formatter(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__()
+        self._faults = Faults()
+
+    def told(self, record: logging.LogRecord) -> tuple[str, str | None]:
+        """Return the message, and the traceback to write with it, if any."""
+        message, error = record.getMessage(), record.exc_info and record.exc_info[1]
+        if not record.exc_info or error is None:
+            return message, None
+        if self._faults.is_known(error, record.created):
+            what = format_exception_only(error)[0].rstrip()
+            return f"{message}: {what} (with a traceback as before)", None
+        return message, self.formatException(record.exc_info)
+
     def about(self, record: logging.LogRecord) -> Session | None:
         session = getattr(record, "session", None) or CURRENT.get()
         return session if isinstance(session, Session) else None
@@ -35,14 +85,12 @@ class HumanFormatter(_Formatter):
         """Return the line of a record."""
         session = self.about(record)
         about = f" [{session.id} {escape(session.user.id)}]" if session else ""
-        line = (
-            f"{self.time(record)} {record.levelname:<7} {record.name}{about}"
-            f" {escape(record.getMessage())}"
-        )
-        if record.exc_info:
+        message, traceback = self.told(record)
+        time = self.time(record)
+        line = f"{time} {record.levelname:<7} {record.name}{about} {escape(message)}"
+        if traceback is not None:
             # Indented, so that no exception's text can pass for a line of the log.
-            below = self.formatException(record.exc_info).split("\n")
-            line = "\n    ".join((line, *map(escape, below)))
+            line = "\n    ".join((line, *map(escape, traceback.split("\n"))))
         return line
 
 
@@ -51,17 +99,18 @@ class JsonFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
+        message, traceback = self.told(record)
         line = {
             "time": self.time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": message,
         }
         session = self.about(record)
         if session is not None:
             line |= {"connection": session.id, "user": session.user.id}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+        if traceback is not None:
+            line["traceback"] = traceback
         return json.dumps(line)
 
 

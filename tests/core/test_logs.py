@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatserver.config import LogConfig
-from chatserver.logs import CURRENT, HumanFormatter, JsonFormatter, escape, set_up
+from chatserver.logs import (
+    CURRENT,
+    TRACEBACKS,
+    HumanFormatter,
+    JsonFormatter,
+    escape,
+    set_up,
+)
 from chatserver.session import Identity, Session
 
 NASTY = "eve\n2026-11-22T10:41:41.123Z ERROR chatserver faked\r\x1b[31m\u2028\u202e\0"
@@ -221,3 +228,48 @@ def test_without_a_stream_the_log_goes_to_standard_error(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "WARNING chatserver.anything hello" in shown.err
+
+
+def fail(kind: type[Exception]) -> BaseException:
+    try:
+        raise kind("on purpose")
+    except kind as error:
+        return error
+
+
+def test_a_fault_that_happens_again_and_again_is_not_written_out_each_time() -> None:
+    stream = io.StringIO()
+    set_up(LogConfig(format="human"), stream)
+    (handler,) = logging.getLogger().handlers
+    minutes = [0] * 8 + [59, 60, 61]
+    for second in minutes:
+        for kind in (ValueError, KeyError):
+            failed = record("%s failed", "dance", error=fail(kind), level=logging.ERROR)
+            failed.created = 1_800_000_000.0 + second
+            handler.handle(failed)
+    lines = stream.getvalue().splitlines()
+    assert sum(" ERROR " in line for line in lines) == 2 * len(minutes)
+    for told in ("ValueError: on purpose", "KeyError: 'on purpose'"):
+        short = f"chatserver.hub dance failed: {told} (with a traceback as before)"
+        assert sum(line.endswith(short) for line in lines) == 4
+        assert sum(line == f"    {told}" for line in lines) == TRACEBACKS + 2
+
+
+def test_an_exception_that_cannot_be_told_is_told_nevertheless() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("not me")
+
+    formatter = JsonFormatter()
+    for _ in range(TRACEBACKS + 1):
+        line = json.loads(formatter.format(record("hi", error=fail(MuteError))))
+    assert "traceback" not in line
+    assert line["message"].startswith("hi: ")
+    assert "MuteError" in line["message"]
+
+
+def test_an_exception_that_was_not_raised_is_told() -> None:
+    formatter = JsonFormatter()
+    for _ in range(TRACEBACKS + 1):
+        line = json.loads(formatter.format(record("hi", error=ValueError("new"))))
+    assert line["traceback"] == "ValueError: new"
