@@ -96,6 +96,7 @@ class Cleaning:
         return bool(goes_on)
 
     def _steps(self) -> Iterator[bool]:
+        self._index.drop_levels()
         with self._transactions.around(relaxed=True):
             self._connection.execute("UPDATE indexed SET unclean = 2")
             # A negative number begins: it takes everything there is into the merge.

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from chatserver.store.failures import DamagedIndex, index_only
+from chatserver.store.levels import count_levels, without_empty_levels
 from chatserver.store.rows import NOTE_REMOVAL
 from chatserver.store.schema import renew_index
 from chatserver.store.words import in_rooms, words
@@ -24,6 +25,9 @@ STEP: Final = 256
 
 STEP_BYTES: Final = 128 * 1024
 """Bytes of bodies after which a step ends: messages may wait some milliseconds for one."""
+
+MOST_LEVELS: Final = 32
+"""Levels of the index beyond which empty ones are taken out, before a merge begins."""
 
 # One row for a whole step: each row fetched is a wait for the interpreter's lock. A NUL separates
 # the bodies, for JSON has none.
@@ -49,6 +53,8 @@ _REMOVE: Final = """DELETE FROM search
     WHERE rowid IN (SELECT rowid FROM search WHERE search MATCH ?)"""
 _DELETE: Final = "DELETE FROM search WHERE rowid = ?"
 _INSERT: Final = "INSERT INTO search (rowid, room, text) VALUES "
+_STRUCTURE: Final = "SELECT block FROM search_data WHERE id = 10"
+_SET_STRUCTURE: Final = "UPDATE search_data SET block = ? WHERE id = 10"
 _MERGE: Final = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
 
 
@@ -138,6 +144,19 @@ class Index:
     def renew(self, found: DamagedIndex) -> None:
         """Begin anew with nothing; see `renew_index`."""
         renew_index(self._connection, found)
+
+    def drop_levels(self) -> None:
+        """Take empty levels out of the index, for each beginning of a merge adds one.
+
+        In a transaction of its own: FTS5 looks how the index is built when its own begins.
+        """
+        if not self.available:
+            return
+        (structure,) = self._connection.execute(_STRUCTURE).fetchone() or (b"",)
+        if count_levels(structure) <= MOST_LEVELS:
+            return
+        with index_only():
+            self._connection.execute(_SET_STRUCTURE, (without_empty_levels(structure),))
 
     def merge(self, pages: int) -> bool:
         """Rewrite some of the index, to have it in one piece; return whether there is more.
