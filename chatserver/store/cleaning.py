@@ -21,6 +21,9 @@ MERGED: Final = 64
 WIPED: Final = 1024
 """Pages of the file that one step looks through, and waits for the disk once."""
 
+TRIES: Final = 5
+"""Times that the log is tried to be emptied, before the next try is left to the next sweep."""
+
 REST: Final = 50
 """Times the seconds it took that a round rests before the next."""
 
@@ -108,8 +111,11 @@ class Cleaning:
         page, more = 0, True
         while more:
             yield True
+            tries = 0
             while not self._transactions.empty_log():
-                yield False
+                # A search is over soon, an export is not.
+                tries += 1
+                yield tries % TRIES > 0
             with self._transactions.around(relaxed=True):
                 wiped, more = self._wiper.wipe(page, WIPED)
             if wiped:
