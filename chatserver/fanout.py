@@ -111,7 +111,8 @@ class FanOut:
         """Write what is pending anywhere now."""
         started = self._clock()
         if self._looks:
-            self._usual = self._held
+            # Not at once less: one look may see few of many senders that do not wait.
+            self._usual = max(self._held, self._usual * 7 // 8)
         self._held = 0
         dirty, self._dirty = self._dirty, []
         for room in dirty:

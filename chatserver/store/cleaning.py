@@ -89,9 +89,9 @@ class Cleaning:
             goes_on = next(self._round, None)
         except BaseException:
             self._round = None
+            self._cost = 0.0
             raise
-        finally:
-            self._cost += perf_counter() - began
+        self._cost += perf_counter() - began
         if goes_on is None:
             self._round = None
             self._rests_until = now + REST * self._cost

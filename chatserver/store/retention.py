@@ -15,6 +15,7 @@ from chatserver.store import CID_LIFE, slack
 from chatserver.store.cursors import sweep_cursors
 from chatserver.store.index import Index
 from chatserver.store.ledger import FIND_ROOM, Room
+from chatserver.store.rows import NOTE_REMOVAL
 
 AT_ONCE: Final = 2000
 """Rows that one transaction removes at most, so that no message waits long behind it."""
@@ -174,6 +175,7 @@ class Retention:
         self._connection.execute(_DROP, bounds)
         self._connection.execute(_STUB, bounds)
         self._connection.execute(_DROP_REPLIES, bounds)
+        self._connection.execute(NOTE_REMOVAL)
         self._connection.execute(
             "UPDATE room SET floor = ?, top = ? WHERE id = ?", (floor, room.top, room.number)
         )

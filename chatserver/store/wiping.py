@@ -8,12 +8,13 @@ is used is touched, and a crash halfway does no harm.
 """
 
 import os
+from errno import EAGAIN
 from pathlib import Path
 from struct import Struct
 from typing import Final
 
 MOST_PAGES: Final = 2**25
-"""Pages of a file, at most: the first byte of each then tells whether rows are listed in it.
+"""Pages of a file that are too many: with fewer, the first byte tells whether a page lists rows.
 
 The others begin with the number of a page. A file of 128 GiB has so many.
 """
@@ -34,8 +35,8 @@ class Wiper:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.absolute()
-        self._log = self._path.with_name(f"{path.name}-wal")
+        self._path = path.resolve()
+        self._log = self._path.with_name(f"{self._path.name}-wal")
         self._file: int | None = None
         self._is_synced = True
 
@@ -64,12 +65,12 @@ class Wiper:
             OSError: The file cannot be read or written.
         """
         if self._log.exists() and self._log.stat().st_size:
-            raise BlockingIOError("something is in the log")
+            raise BlockingIOError(EAGAIN, "something is in its log")
         if self._file is None:
             self._file = os.open(self._path, os.O_RDWR)
         size = _page_size(os.pread(self._file, _FILE_HEADER, 0))
         pages = os.fstat(self._file).st_size // size if size else 0
-        if not first < pages <= MOST_PAGES:
+        if not first < pages < MOST_PAGES:
             return 0, False
         more = first + count < pages
         # After a failure the system takes what is only in memory for written.

@@ -21,6 +21,7 @@ PAGES: Final = 256
 """Pages that a backup copies between two looks at its progress."""
 
 _SIZE: Final = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+_HAS_INDEX: Final = "SELECT 1 FROM sqlite_master WHERE name = 'search_data'"
 _DROP_STUBS: Final = """DELETE FROM publication WHERE kind IS NULL AND cid IS NULL
     AND id < (SELECT max(id) FROM publication)"""
 
@@ -37,8 +38,8 @@ def erase(path: Path, user: str) -> int:
         user: The user id.
 
     Raises:
-        UpkeepError: There is no such file, or no user id; or all is erased but for what another
-            program still reads, or what could not be wiped.
+        UpkeepError: There is no such file, or no user id, or a search index and no FTS5; or all
+            is erased but for what another program still reads, or what could not be wiped.
         StoreError: A server has the file, it is not ours, or it fails.
     """
     if not user:
@@ -47,6 +48,11 @@ def erase(path: Path, user: str) -> int:
     with closing(Wiper(path)) as wiper, writing(path) as connection:
         transactions = Transactions(connection)
         index = Index(connection)
+        if not index.available and connection.execute(_HAS_INDEX).fetchone():
+            raise UpkeepError(
+                "nothing is erased: the SQLite of this Python has no FTS5, and the words would stay"
+                " in the search index; use a Python that has it, as the server's once had"
+            )
         cleaning = Cleaning(connection, transactions, index, wiper)
         erased = 0
         try:

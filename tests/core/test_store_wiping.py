@@ -20,7 +20,7 @@ from chatserver.store import Stored, cleaning, wiping
 from chatserver.store.schema import open_file
 from chatserver.store.wiping import Wiper, unallocated
 from chatserver.store.writer import Writer
-from tests.core.stores import delete, message
+from tests.core.stores import delete, message, publication
 from tests.core.test_store_index import NOW, index_all, sweep_all
 
 SIZES = (512, 1024, 4096, 65536)
@@ -197,7 +197,7 @@ def test_what_the_writer_has_in_memory_does_not_bring_it_back(
 def test_a_file_whose_log_has_something_is_not_wiped(path: Path, wiper: Wiper) -> None:
     with closing(left_behind(path)) as connection:
         connection.execute("INSERT INTO t VALUES (1000, 'new')")
-        with pytest.raises(BlockingIOError, match="in the log"):
+        with pytest.raises(BlockingIOError, match="in its log"):
             wiper.wipe(0, 1000)
         assert remains(path)
 
@@ -215,8 +215,8 @@ def test_a_file_with_pages_of_another_kind_is_left_alone(path: Path, wiper: Wipe
 def test_a_file_too_large_to_tell_pages_apart_is_left_alone(
     path: Path, wiper: Wiper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wiping, "MOST_PAGES", 1)
     left_behind(path).close()
+    monkeypatch.setattr(wiping, "MOST_PAGES", path.stat().st_size // 4096)
     before = path.read_bytes()
     assert wiper.wipe(0, 1000) == (0, False)
     assert path.read_bytes() == before
@@ -377,3 +377,14 @@ def test_readers_see_nothing_of_it(path: Path, wiper: Wiper) -> None:
             index_all(writer)
             sweep_all(writer)
             assert other.execute(query).fetchone() == connection.execute(query).fetchone()
+
+
+def test_what_retention_removes_begins_a_round_also_where_nothing_was_indexed(
+    path: Path, wiper: Wiper
+) -> None:
+    with closing(open_file(path, 1)) as connection:
+        writer = Writer(connection, lambda _: Keeping(length=5), wiper)
+        writer.write([publication(body=b'{"action": "notice"}') for _ in range(60)])
+        assert connection.execute("SELECT unclean FROM indexed").fetchone() == (1,)
+        sweep_all(writer)
+        assert connection.execute("SELECT unclean FROM indexed").fetchone() == (0,)

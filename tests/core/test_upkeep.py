@@ -18,6 +18,7 @@ from msgspec import structs
 from chatserver.errors import StoreError
 from chatserver.positions import Position
 from chatserver.publications import Durability, Keeping
+from chatserver.store import index
 from chatserver.store.schema import close_file, open_file
 from chatserver.store.sqlite import SqliteStore
 from chatserver.upkeep import UpkeepError, files, tidy
@@ -282,6 +283,19 @@ async def test_who_is_erased_left_no_byte_where_pages_were_joined(path: Path) ->
     left = all_of(path)
     for word, user in said.items():
         assert (word.encode() in left) == (user == "ann"), word
+
+
+async def test_nobody_is_erased_by_halves_without_fts5(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(path) as store:
+        await add(store, publication(body=event("kumquat"), user="eve"))
+        assert await found(store, "kumquat")
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "_usable", lambda connection: False)
+        with pytest.raises(UpkeepError, match="the SQLite of this Python has no FTS5"):
+            erase(path, "eve")
+    assert erase(path, "eve") == 1
 
 
 async def test_what_cannot_be_wiped_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
